@@ -1,0 +1,18 @@
+//! libstoragedriver: the storage drivers of a container registry, for C.
+//!
+//! C programs read `include/storagedriver.h`, which is the manual. This crate is
+//! what lies behind it; ARCHITECTURE.md says where to start reading.
+
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod context;
+pub mod driver;
+pub mod error;
+pub mod names;
+pub mod params;
+pub mod path;
+pub mod walk;
