@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::Value;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 macro_rules! codes {
@@ -277,14 +279,13 @@ impl Error {
     /// Distribution's JSON form: `{"driver":…,"detail":…}`, or `"details":[…]`
     /// where one call failed in several ways.
     pub fn json(&self) -> String {
-        let mut map = serde_json::Map::new();
-        map.insert("driver".into(), self.0.driver.as_str().into());
+        let driver = Value::from(self.0.driver.as_str());
         if self.0.details.is_empty() {
-            map.insert("detail".into(), self.text().into());
+            format!(r#"{{"driver":{driver},"detail":{}}}"#, Value::from(self.text()))
         } else {
-            map.insert("details".into(), self.0.details.clone().into());
+            let details = Value::from(self.0.details.as_slice());
+            format!(r#"{{"driver":{driver},"details":{details}}}"#)
         }
-        serde_json::Value::Object(map).to_string()
     }
 
     /// The message without the driver's name.
