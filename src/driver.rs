@@ -68,6 +68,11 @@ pub trait Driver: Send + Sync {
 
     fn capabilities(&self) -> Capabilities;
 
+    /// How many calls may run inside the driver at once; `None`: any number.
+    fn max_concurrency(&self) -> Option<usize> {
+        None
+    }
+
     /// All bytes of a file. Leave room for one byte more in the vector: C gets a
     /// NUL after the last one.
     fn get_content(&self, ctx: &Context, path: &str) -> Result<Vec<u8>>;

@@ -9,10 +9,14 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod base;
 pub mod context;
 pub mod driver;
+mod drivers;
 pub mod error;
+pub mod factory;
 pub mod names;
+pub mod observe;
 pub mod params;
 pub mod path;
 pub mod walk;

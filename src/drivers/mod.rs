@@ -1,0 +1,6 @@
+//! The drivers. None knows another, nor what wraps it.
+
+#[cfg(feature = "filesystem")]
+pub mod filesystem;
+#[cfg(feature = "inmemory")]
+pub mod inmemory;

@@ -1,0 +1,62 @@
+//! Drivers by name.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use crate::base::Base;
+use crate::context::Context;
+use crate::driver::Driver;
+use crate::error::{Code, Error, Result};
+use crate::names::Names;
+use crate::params::Params;
+
+/// Makes a driver from its parameters. It must refuse unknown keys.
+pub type Constructor = Arc<dyn Fn(&Context, &Params) -> Result<Arc<dyn Driver>> + Send + Sync>;
+
+static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock::new(|| {
+    let mut built_in: BTreeMap<String, Constructor> = BTreeMap::new();
+    #[cfg(feature = "inmemory")]
+    built_in.insert("inmemory".into(), Arc::new(crate::drivers::inmemory::create));
+    #[cfg(feature = "filesystem")]
+    built_in.insert("filesystem".into(), Arc::new(crate::drivers::filesystem::create));
+    RwLock::new(built_in)
+});
+
+/// Makes the driver called `name`: `InvalidDriver` if there is none.
+pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
+    ctx.status()?;
+    let constructor = {
+        let constructors = CONSTRUCTORS.read().unwrap_or_else(PoisonError::into_inner);
+        constructors.get(name).cloned()
+    };
+    let constructor = constructor.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
+    let driver = constructor(ctx, params).map_err(|error| error.with_driver(name))?;
+    Ok(Arc::new(Base::new(driver)))
+}
+
+/// Adds a driver: `AlreadyRegistered` if the name is taken.
+pub fn register(name: &str, constructor: Constructor) -> Result<()> {
+    let well_formed = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !well_formed {
+        let detail = "a driver's name consists of lower-case letters, digits and hyphens";
+        return Err(Error::invalid_argument(detail));
+    }
+    let mut constructors = CONSTRUCTORS.write().unwrap_or_else(PoisonError::into_inner);
+    match constructors.entry(name.to_string()) {
+        Entry::Occupied(_) => {
+            Err(Error::new(Code::AlreadyRegistered, format!("driver {name} is registered already")))
+        }
+        Entry::Vacant(place) => {
+            place.insert(constructor);
+            Ok(())
+        }
+    }
+}
+
+/// The registered names in byte order.
+pub fn names() -> Names {
+    let constructors = CONSTRUCTORS.read().unwrap_or_else(PoisonError::into_inner);
+    constructors.keys().map(String::as_str).collect()
+}
