@@ -38,7 +38,7 @@ struct Inner {
 
 impl Context {
     /// The context without limits.
-    pub fn none() -> Context {
+    pub const fn none() -> Context {
         Context(None)
     }
 

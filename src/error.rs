@@ -107,10 +107,10 @@ impl Code {
 ///
 /// The detail is one line, lower case, without a trailing dot, a code name or a
 /// secret. `Display` adds Distribution's wording around it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Fields>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fields {
     code: Code,
     detail: String,

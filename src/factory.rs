@@ -14,6 +14,14 @@ use crate::params::Params;
 /// Makes a driver from its parameters. It must refuse unknown keys.
 pub type Constructor = Arc<dyn Fn(&Context, &Params) -> Result<Arc<dyn Driver>> + Send + Sync>;
 
+/// The drivers that this library was built with.
+pub const BUILT_IN: &[&str] = &[
+    #[cfg(feature = "filesystem")]
+    "filesystem",
+    #[cfg(feature = "inmemory")]
+    "inmemory",
+];
+
 static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock::new(|| {
     let mut built_in: BTreeMap<String, Constructor> = BTreeMap::new();
     #[cfg(feature = "inmemory")]

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::observe::{self, DriverMetrics, InFlight, Level, Verb};
 use crate::path;
+use crate::runtime::{Generation, Running};
 use crate::walk::EntriesWalker;
 use slots::{Slot, Slots};
 
@@ -34,6 +35,7 @@ struct Core {
     name: String,
     slots: Option<Arc<Slots>>,
     metrics: DriverMetrics,
+    generation: Generation,
 }
 
 impl Base {
@@ -42,6 +44,7 @@ impl Base {
         Base(Arc::new(Core {
             slots: driver.max_concurrency().map(Slots::new),
             metrics: DriverMetrics::new(&name),
+            generation: Generation::begin(),
             driver,
             name,
         }))
@@ -181,12 +184,14 @@ struct Call<'c> {
     started: Instant,
     _slot: Option<Slot>,
     _in_flight: InFlight,
+    _running: Running,
 }
 
 impl<'c> Call<'c> {
     /// Waits for a slot; `Cancelled` or `Deadline` if the context ends first.
     fn begin(core: &'c Core, verb: Verb, ctx: &'c Context) -> Result<Call<'c>> {
         let named = |error: Error| error.with_driver(&core.name);
+        let running = core.generation.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = core.slots.as_ref().map(|slots| slots.acquire(ctx)).transpose();
         Ok(Call {
@@ -195,6 +200,7 @@ impl<'c> Call<'c> {
             verb,
             _slot: slot.map_err(named)?,
             _in_flight: core.metrics.begin(),
+            _running: running,
             started: Instant::now(),
         })
     }

@@ -1,0 +1,115 @@
+//! Entering from C and leaving to it: panics stop here, errors become objects.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use super::error::{SD_OK, sd_error, sd_status};
+use super::handle::{self, Opaque};
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+use crate::observe::{self, Level};
+
+/// Proof that the header's promises hold for the pointers of this call: each is
+/// NULL or points to what its type says, for as long as the header says. Only
+/// `run` and `value` make one.
+pub struct Caller(());
+
+/// Runs the body of an exported function and turns its outcome into a status,
+/// and into an error object where the caller wants one.
+///
+/// # Safety
+/// The header's promises hold for `err` and for every pointer that `body` gives
+/// to the methods of `Caller`.
+pub unsafe fn run(err: *mut *mut sd_error, body: impl FnOnce(&Caller) -> Result<()>) -> sd_status {
+    // SAFETY: the same promise.
+    unsafe { run_status(err, |caller| body(caller).map(|()| SD_OK)) }
+}
+
+/// `run` for the few functions that have more than one good answer.
+///
+/// # Safety
+/// As for `run`.
+pub unsafe fn run_status(
+    err: *mut *mut sd_error,
+    body: impl FnOnce(&Caller) -> Result<sd_status>,
+) -> sd_status {
+    match guarded(|| body(&Caller(()))).and_then(|outcome| outcome) {
+        Ok(status) => status,
+        Err(error) => {
+            let status = error.code().number();
+            if !err.is_null() {
+                // SAFETY: the caller promises that a non-NULL `err` can be written.
+                unsafe { err.write(handle::give(super::error::ErrorValue::new(error))) };
+            }
+            status
+        }
+    }
+}
+
+/// Runs the body of a function that cannot report: `neutral` if it fails.
+///
+/// # Safety
+/// As for `run`.
+pub unsafe fn value<T>(neutral: T, body: impl FnOnce(&Caller) -> Result<T>) -> T {
+    guarded(|| body(&Caller(()))).and_then(|outcome| outcome).unwrap_or(neutral)
+}
+
+/// Takes back an object and drops it; NULL is fine.
+///
+/// # Safety
+/// As for `run`.
+pub unsafe fn free<O: Opaque>(object: *mut O) {
+    // SAFETY: the same promise.
+    unsafe {
+        value((), |caller| {
+            drop(caller.take(object));
+            Ok(())
+        })
+    }
+}
+
+thread_local! {
+    /// How many exported functions this thread is inside of.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+fn guarded<T>(body: impl FnOnce() -> T) -> Result<T> {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get().saturating_sub(1));
+        }
+    }
+    silence_panics();
+    DEPTH.set(DEPTH.get() + 1);
+    let _leave = Leave;
+    panic::catch_unwind(AssertUnwindSafe(body)).map_err(|payload| caught(&*payload))
+}
+
+/// A panic is a bug of ours: an error for the caller and a line in the log.
+fn caught(payload: &(dyn Any + Send)) -> Error {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| text.to_string())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_string());
+    let detail = format!("a bug in the library, please report it: panic {text}");
+    observe::log(Level::Error, "boundary", &Context::none(), || detail.clone(), &[]);
+    Error::new(Code::Internal, detail.replace(['\n', '\0'], " "))
+}
+
+/// Keeps the host's standard error free of panics inside our functions. Others,
+/// of a Rust program that links the crate, go where they went before.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if DEPTH.get() == 0 {
+                before(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,45 @@
+//! The boundary to C: one file per numbered section of the header, and four that
+//! they share.
+//!
+//! An exported function is one `boundary::run` (or `boundary::value` where it
+//! cannot report): borrow the inputs, make one call of the public Rust API, write
+//! the output. `Caller` is handed to that body as the proof that the header's
+//! promises hold for the arguments; everything that touches a raw pointer is a
+//! method of it, in `handle.rs`, `text.rs` and `sized.rs`.
+
+#![allow(unsafe_code)]
+#![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
+#![allow(non_camel_case_types)]
+// The contract of every function is its header text, which is its doc comment.
+#![allow(clippy::missing_safety_doc)]
+
+mod boundary;
+mod handle;
+mod sized;
+mod text;
+
+mod context;
+mod driver;
+mod error;
+mod log;
+mod operations;
+mod params;
+mod reader;
+mod runtime;
+mod value;
+mod version;
+mod walk;
+mod writer;
+
+pub use context::*;
+pub use driver::*;
+pub use error::*;
+pub use log::*;
+pub use operations::*;
+pub use params::*;
+pub use reader::*;
+pub use runtime::*;
+pub use value::*;
+pub use version::*;
+pub use walk::*;
+pub use writer::*;
