@@ -27,6 +27,10 @@
  * can always be printed with %s. BYTES are a pointer and a length; the pointer may
  * be NULL when the length is 0.
  *
+ * PATHS begin with a slash and have no slash at their end; between slashes stand
+ * names of one or more of A-Z a-z 0-9 . _ - which are neither "." nor "..". "/" is
+ * the root, for stat, list and walk alone. They are the same on every driver.
+ *
  * OWNERSHIP. What a function gives you through `**out` or as a pointer that is not
  * const is yours: release it with the _free function of its type, which accepts
  * NULL, cannot fail and does no I/O. A const pointer it returns is a view into its

@@ -95,6 +95,8 @@ fn items(path: &Path) -> Vec<Item> {
     let source = std::fs::read_to_string(path).unwrap();
     let places = places(&source);
     let mut items = split(&bindings(path, &places));
+    // What stands behind a handle has a Rust name and is nobody's business.
+    items.retain(|item| item.name.starts_with("sd_") || item.name.starts_with("SD_"));
     for item in &mut items {
         let place = places
             .get(&item.name)
@@ -248,19 +250,31 @@ fn write_constants(out: &mut String, items: &[Item]) {
     for item in items {
         let Item { name, doc, .. } = item;
         let line = format!("#define {name:name_width$} {:>value_width$}", item.value());
-        match doc.as_slice() {
-            [] => {
-                let _ = writeln!(out, "{line}");
-            }
-            [text] if line.len() + text.len() <= WIDTH => {
-                let _ = writeln!(out, "{line}  /* {text} */");
-            }
-            _ => {
-                write_doc(out, "", doc);
-                let _ = writeln!(out, "{line}");
-            }
+        if doc.iter().any(String::is_empty) {
+            write_doc(out, "", doc); // paragraphs
+            let _ = writeln!(out, "{line}");
+        } else if doc.is_empty() {
+            let _ = writeln!(out, "{line}");
+        } else {
+            let hang = " ".repeat(line.len() + 5);
+            let text = wrap(&doc.join(" "), WIDTH.saturating_sub(hang.len() + 3).max(30));
+            let _ = writeln!(out, "{line}  /* {} */", text.join(&format!("\n{hang}")));
         }
     }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() && lines[last].len() + 1 + word.len() > width {
+            lines.push(word.to_string());
+        } else {
+            let space = if lines[last].is_empty() { "" } else { " " };
+            lines[last] = format!("{}{space}{word}", lines[last]);
+        }
+    }
+    lines
 }
 
 fn write_declaration(out: &mut String, item: &Item) {
