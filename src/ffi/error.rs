@@ -48,7 +48,7 @@ pub const SD_ERR_SHUTDOWN: sd_status = -9;
 pub const SD_ERR_STRUCT_SIZE: sd_status = -10;
 /// Nothing is stored at the path.
 pub const SD_ERR_PATH_NOT_FOUND: sd_status = -100;
-/// The path does not follow the grammar; see "Paths" above.
+/// The path does not follow the grammar; see PATHS above.
 pub const SD_ERR_INVALID_PATH: sd_status = -101;
 /// The offset is negative.
 pub const SD_ERR_INVALID_OFFSET: sd_status = -102;

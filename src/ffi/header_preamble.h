@@ -31,6 +31,11 @@
  * names of one or more of A-Z a-z 0-9 . _ - which are neither "." nor "..". "/" is
  * the root, for stat, list and walk alone. They are the same on every driver.
  *
+ * PATHS are absolute: one or more components, each after a slash, of the letters
+ * A-Z and a-z, digits, dot, underscore and hyphen, but neither "." nor "..". "/"
+ * alone names the root, where a directory is asked for. Directories come with the
+ * files below them; nobody makes them.
+ *
  * OWNERSHIP. What a function gives you through `**out` or as a pointer that is not
  * const is yours: release it with the _free function of its type, which accepts
  * NULL, cannot fail and does no I/O. A const pointer it returns is a view into its

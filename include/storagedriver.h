@@ -1,0 +1,1397 @@
+/**
+ * libstoragedriver: the storage drivers of a container registry, for C.
+ *
+ * This header is the manual. Read this page once: it holds for every function and
+ * is not repeated below. Sections are in reading order, the simple before the rare;
+ * sections 4, 6 and 7 are enough for a first program.
+ *
+ * RESULTS. A function that can fail returns sd_status: SD_OK (0), or a negative
+ * SD_ERR_ code. Positive values are answers, not failures; only callbacks give
+ * them and only calls that say so return them. Later versions may add codes, so
+ * keep a default branch. Outputs are written on SD_OK alone; the one exception is
+ * `*total` of sd_read_stream and sd_write_stream.
+ *
+ * ERRORS. The last parameter, `err`, may be NULL. Otherwise a failing call stores
+ * there an error that is yours: release it with sd_error_free. It is never read
+ * and on success not touched, so it must not hold an error you still own. No error
+ * is kept per thread or globally. Any call can return
+ *     SD_ERR_INVALID_ARGUMENT  a required pointer is NULL, a handle is of another
+ *                              type, text is not UTF-8, a flag is not known
+ *     SD_ERR_STRUCT_SIZE       a struct uses fields that this library has not
+ *     SD_ERR_INTERNAL          a bug in this library; its text went to the log
+ *     SD_ERR_SHUTDOWN          sd_runtime_shutdown was called
+ *     SD_ERR_FORKED            see THREADS AND FORK
+ * and they are listed below only where they mean something special.
+ *
+ * TEXT is UTF-8 and ends with NUL, in both directions; what the library returns
+ * can always be printed with %s. BYTES are a pointer and a length; the pointer may
+ * be NULL when the length is 0.
+ *
+ * PATHS begin with a slash and have no slash at their end; between slashes stand
+ * names of one or more of A-Z a-z 0-9 . _ - which are neither "." nor "..". "/" is
+ * the root, for stat, list and walk alone. They are the same on every driver.
+ *
+ * PATHS are absolute: one or more components, each after a slash, of the letters
+ * A-Z and a-z, digits, dot, underscore and hyphen, but neither "." nor "..". "/"
+ * alone names the root, where a directory is asked for. Directories come with the
+ * files below them; nobody makes them.
+ *
+ * OWNERSHIP. What a function gives you through `**out` or as a pointer that is not
+ * const is yours: release it with the _free function of its type, which accepts
+ * NULL, cannot fail and does no I/O. A const pointer it returns is a view into its
+ * argument and lives as long as that. What you pass in is copied unless the call
+ * says otherwise. Readers, writers and walkers keep their driver alive, so things
+ * may be freed in any order.
+ *
+ * THREADS AND FORK. A const parameter may be shared: any number of threads may use
+ * the object at the same time. An object passed without const is exclusive: one
+ * call at a time, from any thread. Loading the library starts nothing; in-memory
+ * and filesystem drivers never start a thread. In a process that called fork
+ * without exec, drivers of those two kinds go on working, and every other handle
+ * opened before the fork answers SD_ERR_FORKED; new ones may be opened.
+ *
+ * CALLBACKS of a call run on the thread that made it, inside the call. They may use
+ * the library, but must not throw, longjmp, or free what the call is using. `user`
+ * is passed on untouched.
+ *
+ * STRUCTS that you fill in begin with `struct_size`: set it to sizeof and the rest
+ * to zero, and every zero means the default. Structs that the library makes may
+ * grow, so do not copy them by value.
+ *
+ * VERSIONS. A program linked against 1.x runs with every later 1.y. Macros tell
+ * what you compiled against, functions what is loaded.
+ */
+#ifndef STORAGEDRIVER_H
+#define STORAGEDRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 1. Version ------------------------------------------------------------------ */
+
+#define SD_VERSION_MAJOR 1  /* Version of this header. Compare with sd_version, which
+                               tells the version of the library that was loaded. */
+#define SD_VERSION_MINOR 0
+#define SD_VERSION_PATCH 0
+#define SD_ABI_VERSION   1  /* The number in the soname. Programs built against one
+                               number run with every library of the same number. */
+
+/**
+ * The version of the loaded library: MAJOR << 16 | MINOR << 8 | PATCH.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+uint32_t sd_version(void);
+
+/**
+ * The version of the loaded library as text, "1.0.0".
+ *
+ * Ownership: static; do not free it.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_version_string(void);
+
+/**
+ * The binary interface of the loaded library; equals the number in its soname.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+uint32_t sd_abi_version(void);
+
+/**
+ * What the loaded library was built with, as a JSON object: "version", "abi",
+ * "drivers" (the built-in names) and "tls" (null where no driver needs it).
+ * Put it into bug reports.
+ *
+ * Ownership: static; do not free it.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_features(void);
+
+/* ---- 2. Results and errors ------------------------------------------------------- */
+
+/**
+ * What every fallible function returns: SD_OK, a negative SD_ERR_ code, or,
+ * where a function says so, a positive answer. New codes may come with minor
+ * releases: have a default branch.
+ */
+typedef int32_t sd_status;
+
+#define SD_OK       0  /* Done. */
+#define SD_STOP     1  /* A callback's answer: end early, without failure. */
+#define SD_SKIP_DIR 2  /* A callback's answer: do not descend into this directory. */
+#define SD_EMPTY    3  /* sd_cq_next: nothing was ready in time. */
+
+#define SD_ERR_DRIVER               (-1)  /* A failure inside a backend that has no
+                                             code of its own; see its message. */
+#define SD_ERR_INVALID_ARGUMENT     (-2)  /* An argument that the call can never
+                                             accept: NULL, a handle of another type,
+                                             text that is not UTF-8, an unknown flag. */
+#define SD_ERR_INVALID_STATE        (-3)  /* The object is not in a state in which
+                                             this call is allowed, or another call is
+                                             using it right now. */
+#define SD_ERR_INTERNAL             (-4)  /* A bug in the library, caught before it
+                                             could do harm. Please report it. */
+#define SD_ERR_CANCELLED            (-5)  /* Your context was cancelled. */
+#define SD_ERR_DEADLINE             (-6)  /* Your context's deadline passed. A
+                                             backend that is too slow by itself is
+                                             SD_ERR_UNAVAILABLE. */
+#define SD_ERR_CALLBACK             (-7)  /* Your callback answered a failure or
+                                             something undocumented. */
+#define SD_ERR_FORKED               (-8)  /* The object was made before a fork and
+                                             cannot be used in the child. */
+#define SD_ERR_SHUTDOWN             (-9)  /* The library was shut down. */
+#define SD_ERR_STRUCT_SIZE         (-10)  /* A struct is newer than this library and
+                                             uses a field it does not know. */
+#define SD_ERR_PATH_NOT_FOUND     (-100)  /* Nothing is stored at the path. */
+#define SD_ERR_INVALID_PATH       (-101)  /* The path does not follow the grammar;
+                                             see PATHS above. */
+#define SD_ERR_INVALID_OFFSET     (-102)  /* The offset is negative. */
+#define SD_ERR_UNSUPPORTED        (-103)  /* The driver cannot do this. */
+#define SD_ERR_INVALID_DRIVER     (-104)  /* No driver has this name. */
+#define SD_ERR_ALREADY_REGISTERED (-105)  /* A driver of this name exists already. */
+#define SD_ERR_INVALID_PARAMETER  (-106)  /* A driver parameter is unknown, missing
+                                             or malformed. */
+#define SD_ERR_PERMISSION         (-107)  /* Credentials were refused, or access was
+                                             denied. */
+#define SD_ERR_CONFORMANCE        (-108)  /* A conformance case failed; the report
+                                             says which. */
+#define SD_ERR_IS_DIRECTORY       (-109)  /* The path is a directory, and the call
+                                             wants a file. */
+#define SD_ERR_NOT_DIRECTORY      (-110)  /* The path is a file, or lies below one,
+                                             and the call wants a directory there. */
+#define SD_ERR_NO_SPACE           (-111)  /* The disk is full or a quota is used up.
+                                             HTTP 507. */
+#define SD_ERR_THROTTLED          (-112)  /* The backend asks to slow down. HTTP 429. */
+#define SD_ERR_UNAVAILABLE        (-113)  /* The backend cannot be reached, stalls or
+                                             is failing. HTTP 503. */
+#define SD_ERR_CORRUPT            (-114)  /* Bytes do not match their checksum. */
+#define SD_ERR_CONFLICT           (-115)  /* Somebody else changed the path
+                                             meanwhile. */
+#define SD_ERR_DRIVER_DIED        (-116)  /* The driver's process ended. */
+#define SD_ERR_DRIVER_VERSION     (-117)  /* The driver's process speaks another
+                                             protocol version. */
+
+/**
+ * What went wrong. An error that a function gave you is immutable and may be
+ * read and freed on any thread.
+ */
+typedef struct sd_error sd_error;
+
+/**
+ * The name of a status, "SD_ERR_INVALID_PATH"; "SD_UNKNOWN" for a number that
+ * is none.
+ *
+ * Ownership: static; do not free it.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_status_name(sd_status status);
+
+/**
+ * Make an error, in a driver written in C.
+ *
+ * `code` is one of the SD_ERR_ codes; anything else becomes SD_ERR_DRIVER.
+ * `message` is one line of plain text without secrets; NULL is "". The texts of
+ * SD_ERR_PATH_NOT_FOUND, SD_ERR_INVALID_PATH and SD_ERR_INVALID_OFFSET are made
+ * from the path and the offset instead.
+ *
+ * Ownership: the error is yours until you hand it over; sd_error_free it
+ *            otherwise. NULL only if `message` is not UTF-8.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_error *sd_error_new(sd_status code, const char *message);
+
+/**
+ * The code of an error, the same number that the failed function returned.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_status sd_error_code(const sd_error *error);
+
+/**
+ * The message: one line, with the driver's name and the path where they are
+ * known, as Distribution words it ("filesystem: Path not found: /a").
+ *
+ * It never contains a secret. Never parse it: the code and the functions below
+ * say what a program can use.
+ *
+ * Ownership: lives as long as `error`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_error_message(const sd_error *error);
+
+/**
+ * The name of the driver that failed, "" when unknown.
+ *
+ * Ownership: lives as long as `error`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_error_driver(const sd_error *error);
+
+/**
+ * The path that the failure is about, "" when unknown. For sd_move it tells which
+ * of the two.
+ *
+ * Ownership: lives as long as `error`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_error_path(const sd_error *error);
+
+/**
+ * The offset that the failure is about.
+ *
+ * Ownership: `*out` is written only if the answer is true.
+ * Threads:   any.
+ * Since:     1.0
+ */
+bool sd_error_offset(const sd_error *error, int64_t *out);
+
+/**
+ * The HTTP status of the backend's answer, 0 when unknown.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+int32_t sd_error_http_status(const sd_error *error);
+
+/**
+ * What your callback answered when the code is SD_ERR_CALLBACK, else 0.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_status sd_error_callback_result(const sd_error *error);
+
+/**
+ * Whether the same call may succeed later without anything being changed.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+bool sd_error_is_retryable(const sd_error *error);
+
+/**
+ * How long the backend asks to wait, in milliseconds; -1 when unknown.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+int64_t sd_error_retry_after_ms(const sd_error *error);
+
+/**
+ * The backend's name for the request, for its operators; "" when it has none.
+ *
+ * Ownership: lives as long as `error`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_error_request_id(const sd_error *error);
+
+/**
+ * The error as a registry hands it to its clients: {"driver":"s3","detail":"..."},
+ * or "details" with a list where one call failed in several ways.
+ *
+ * Ownership: lives as long as `error`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const char *sd_error_json(const sd_error *error);
+
+/**
+ * Say which path the error is about, in a driver written in C.
+ *
+ * Ownership: the text is copied.
+ * Threads:   exclusive, and only before the error is handed over.
+ * Since:     1.0
+ */
+void sd_error_set_path(sd_error *error, const char *path);
+
+/**
+ * Say which offset the error is about, in a driver written in C.
+ *
+ * Threads:   exclusive, and only before the error is handed over.
+ * Since:     1.0
+ */
+void sd_error_set_offset(sd_error *error, int64_t offset);
+
+/**
+ * Say what HTTP status the backend answered, in a driver written in C.
+ *
+ * Threads:   exclusive, and only before the error is handed over.
+ * Since:     1.0
+ */
+void sd_error_set_http_status(sd_error *error, int32_t status);
+
+/**
+ * Say how long the backend asks to wait, in a driver written in C. A negative time
+ * is ignored.
+ *
+ * Threads:   exclusive, and only before the error is handed over.
+ * Since:     1.0
+ */
+void sd_error_set_retry_after_ms(sd_error *error, int64_t milliseconds);
+
+/**
+ * Say how the backend calls the request, in a driver written in C.
+ *
+ * Ownership: the text is copied.
+ * Threads:   exclusive, and only before the error is handed over.
+ * Since:     1.0
+ */
+void sd_error_set_request_id(sd_error *error, const char *id);
+
+/**
+ * Free an error. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_error_free(sd_error *error);
+
+/* ---- 3. Small value objects ------------------------------------------------------ */
+
+/**
+ * Bytes that you own. One NUL follows the last of them and is not counted, so
+ * that text can be printed as it is.
+ */
+typedef struct sd_buffer sd_buffer;
+
+/**
+ * Make a buffer with a copy of `len` bytes.
+ *
+ * Ownership: yours until you hand it over; sd_buffer_free it otherwise. NULL if
+ *            `data` is NULL and `len` is not 0.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_buffer *sd_buffer_new(const void *data, size_t len);
+
+/**
+ * The bytes of a buffer, never NULL for a live one.
+ *
+ * Ownership: lives as long as `buffer`.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const uint8_t *sd_buffer_data(const sd_buffer *buffer);
+
+/**
+ * How many bytes a buffer holds, the NUL not counted.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+size_t sd_buffer_len(const sd_buffer *buffer);
+
+/**
+ * Free a buffer. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_buffer_free(sd_buffer *buffer);
+
+/** An ordered list of strings. */
+typedef struct sd_names sd_names;
+
+/**
+ * Make an empty list, in a driver written in C.
+ *
+ * Ownership: yours until you hand it over; sd_names_free it otherwise.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_names *sd_names_new(void);
+
+/**
+ * Append a copy of `name`.
+ *
+ * Threads:   exclusive. Pointers that sd_names_get gave before are no longer valid.
+ * Since:     1.0
+ */
+sd_status sd_names_push(sd_names *names, const char *name);
+
+/**
+ * How many strings a list has.
+ *
+ * Threads:   shared.
+ * Since:     1.0
+ */
+size_t sd_names_count(const sd_names *names);
+
+/**
+ * One string of a list, NULL past its end.
+ *
+ * Ownership: lives as long as `names`, or until the next sd_names_push.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+const char *sd_names_get(const sd_names *names, size_t index);
+
+/**
+ * Free a list. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_names_free(sd_names *names);
+
+#define SD_INFO_DIR 0x1u  /* sd_file_info.flags: the path is a directory. */
+
+/**
+ * What is known of a path. Made by the library only and read through a pointer:
+ * do not copy it by value, it may grow.
+ */
+typedef struct sd_file_info {
+    /** Set by the library: fields beyond it are not there. */
+    size_t struct_size;
+    /** As it was asked for. */
+    const char *path;
+    /** In bytes; 0 for a directory. */
+    uint64_t size;
+    /** Last change, in nanoseconds since 1970-01-01 UTC; 0 when unknown. */
+    int64_t mtime_ns;
+    /** SD_INFO_ flags. */
+    uint32_t flags;
+} sd_file_info;
+
+/**
+ * Make an info, in a driver written in C. `flags` are SD_INFO_ flags.
+ *
+ * Ownership: `path` is copied. Yours until you hand it over; sd_file_info_free it
+ *            otherwise. NULL if `path` is NULL or not UTF-8, or for unknown flags.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_file_info *sd_file_info_new(const char *path, uint64_t size, int64_t mtime_ns,
+                               uint32_t flags);
+
+/**
+ * Free an info. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_file_info_free(sd_file_info *info);
+
+/* ---- 4. Parameters --------------------------------------------------------------- */
+
+/** A driver's parameters: keys with text, numbers, truth values or any JSON. */
+typedef struct sd_params sd_params;
+
+/**
+ * Make an empty set of parameters.
+ *
+ * Ownership: yours; free it with sd_params_free.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_params *sd_params_new(void);
+
+/**
+ * Make parameters from a JSON object: {"rootdirectory":"/srv","maxthreads":50}.
+ *
+ * Ownership: `*out` is yours; free it with sd_params_free.
+ * Threads:   any.
+ * Errors:    SD_ERR_INVALID_PARAMETER  not a JSON object; the message tells the
+ *                                      place and quotes nothing
+ * Since:     1.0
+ */
+sd_status sd_params_from_json(const char *json, sd_params **out, sd_error **err);
+
+/**
+ * Set a key to text.
+ *
+ * Ownership: key and value are copied.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_status sd_params_set_string(sd_params *params, const char *key, const char *value);
+
+/**
+ * Set a key to a whole number.
+ *
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_status sd_params_set_int(sd_params *params, const char *key, int64_t value);
+
+/**
+ * Set a key to a number. Not a number and infinity become JSON's null, which is
+ * as if the key was not set.
+ *
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_status sd_params_set_float(sd_params *params, const char *key, double value);
+
+/**
+ * Set a key to a truth value: false for 0, true for anything else.
+ *
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_status sd_params_set_bool(sd_params *params, const char *key, int32_t value);
+
+/**
+ * Set a key to any JSON value, for parameters that are lists or objects.
+ *
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_INVALID_PARAMETER  malformed JSON; the message tells the place
+ *                                      and quotes nothing
+ * Since:     1.0
+ */
+sd_status sd_params_set_json(sd_params *params, const char *key, const char *json,
+                             sd_error **err);
+
+/**
+ * The text under a key; NULL if there is none or it is not text.
+ *
+ * Ownership: lives as long as `params`.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+const char *sd_params_get_string(const sd_params *params, const char *key);
+
+/**
+ * The whole number under a key; false, and nothing written, if there is none.
+ *
+ * Threads:   shared.
+ * Since:     1.0
+ */
+bool sd_params_get_int(const sd_params *params, const char *key, int64_t *out);
+
+/**
+ * The truth value under a key, 0 or 1; false, and nothing written, if there is
+ * none.
+ *
+ * Threads:   shared.
+ * Since:     1.0
+ */
+bool sd_params_get_bool(const sd_params *params, const char *key, int32_t *out);
+
+/**
+ * The number under a key; false, and nothing written, if there is none.
+ *
+ * Threads:   shared.
+ * Since:     1.0
+ */
+bool sd_params_get_float(const sd_params *params, const char *key, double *out);
+
+/**
+ * Whatever is under a key, as JSON, secrets included; NULL if there is nothing.
+ *
+ * Ownership: yours; free it with sd_buffer_free.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+sd_buffer *sd_params_get_json(const sd_params *params, const char *key);
+
+/**
+ * How many keys are set.
+ *
+ * Threads:   shared.
+ * Since:     1.0
+ */
+size_t sd_params_count(const sd_params *params);
+
+/**
+ * One of the keys, in byte order; NULL past the last.
+ *
+ * Ownership: lives as long as `params`.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+const char *sd_params_key(const sd_params *params, size_t index);
+
+/**
+ * The parameters as JSON for a log: text is masked unless its key is known to be
+ * harmless.
+ *
+ * Ownership: yours; free it with sd_buffer_free. NULL only if `params` is.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+sd_buffer *sd_params_to_json(const sd_params *params);
+
+/**
+ * Free parameters. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_params_free(sd_params *params);
+
+/* ---- 5. Context: deadline, cancellation, log fields ------------------------------ */
+
+/**
+ * Until when a piece of work may take, whether it is still wanted, and what to
+ * write beside it in the log. NULL, where a function takes one, means no limit.
+ * A call, an open reader, writer or walker keeps its context alive: freeing a
+ * context does not cancel it.
+ */
+typedef struct sd_context sd_context;
+
+/**
+ * Make a context. It ends with `parent`, which may be NULL, or on its own,
+ * whichever is first.
+ *
+ * Ownership: yours; free it with sd_context_free, in any order with the parent.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_context *sd_context_new(const sd_context *parent);
+
+/**
+ * End the context `milliseconds` from now, by the monotonic clock.
+ *
+ * Replaces an earlier timeout, also for calls that are running already.
+ *
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+void sd_context_set_timeout_ms(sd_context *ctx, uint64_t milliseconds);
+
+/**
+ * End the context at a time of the wall clock, in nanoseconds since 1970-01-01
+ * UTC. It may have a timeout as well; the first of the two counts.
+ *
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+void sd_context_set_deadline_ns(sd_context *ctx, int64_t unix_ns);
+
+/**
+ * Add a field to every log record of calls made with this context or a child of
+ * it, such as a request's id. Replaces a field of the same key.
+ *
+ * Ownership: both texts are copied.
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+sd_status sd_context_set_field(sd_context *ctx, const char *key, const char *value);
+
+/**
+ * End the context and its children now. Calls that wait inside the library
+ * return SD_ERR_CANCELLED. Cancelling twice is fine.
+ *
+ * Not safe in a signal handler.
+ *
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+void sd_context_cancel(const sd_context *ctx);
+
+/**
+ * Whether work may go on: SD_OK, SD_ERR_CANCELLED or SD_ERR_DEADLINE. NULL is
+ * SD_OK.
+ *
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+sd_status sd_context_status(const sd_context *ctx);
+
+/**
+ * Milliseconds left, 0 when it has ended, -1 without a limit.
+ *
+ * Threads:   any, at any time.
+ * Since:     1.0
+ */
+int64_t sd_context_remaining_ms(const sd_context *ctx);
+
+/**
+ * Free a context, without cancelling it. NULL is fine.
+ *
+ * Threads:   any, but not while another thread still uses this pointer.
+ * Since:     1.0
+ */
+void sd_context_free(sd_context *ctx);
+
+/* ---- 6. Factory and driver ------------------------------------------------------- */
+
+/** A store. Any number of threads may use one at the same time. */
+typedef struct sd_driver sd_driver;
+
+/**
+ * Create a driver by its registered name.
+ *
+ * Looks the name up among the built-in drivers and those that were registered,
+ * checks `params`, and opens whatever the driver needs before its first
+ * operation. Unknown parameter keys are refused, so that a misspelt key is found
+ * here and not in production.
+ *
+ * Ownership: `params`, which may be NULL, is copied; you may free it at once.
+ *            `*out` is yours: release it with sd_driver_free. Readers, writers
+ *            and walkers keep the driver alive, so the order of freeing does not
+ *            matter.
+ * Threads:   any, concurrently.
+ * Errors:    SD_ERR_INVALID_DRIVER     no driver has this name
+ *            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed;
+ *                                      the message names the key, never a secret
+ * Since:     1.0
+ */
+sd_status sd_factory_create(const char *name, const sd_context *ctx,
+                            const sd_params *params, sd_driver **out, sd_error **err);
+
+/**
+ * The names that sd_factory_create knows, in byte order.
+ *
+ * Ownership: `*out` is yours; free it with sd_names_free.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_status sd_factory_names(sd_names **out, sd_error **err);
+
+/**
+ * Another handle to the same driver, for another owner. NULL if `driver` is.
+ *
+ * Ownership: yours; release it with sd_driver_free.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+sd_driver *sd_driver_ref(const sd_driver *driver);
+
+/**
+ * The driver's name as errors and metrics have it. It can differ from the name
+ * it was created by: one driver may be registered under several.
+ *
+ * Ownership: lives as long as this handle.
+ * Threads:   shared.
+ * Since:     1.0
+ */
+const char *sd_driver_name(const sd_driver *driver);
+
+/**
+ * Release a handle. The driver ends with its last handle, reader, writer and
+ * walker. NULL is fine.
+ *
+ * Threads:   any, but not while another thread still uses this handle.
+ * Since:     1.0
+ */
+void sd_driver_free(sd_driver *driver);
+
+/* ---- 7. Driver operations -------------------------------------------------------- */
+
+/**
+ * Read a whole file into memory. For anything large use sd_reader_open or
+ * sd_read_stream.
+ *
+ * Ownership: `*out` is yours; free it with sd_buffer_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is stored at `path`
+ *            SD_ERR_IS_DIRECTORY    `path` is a directory (on object stores:
+ *                                   SD_ERR_PATH_NOT_FOUND)
+ * Since:     1.0
+ */
+sd_status sd_get_content(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, sd_buffer **out, sd_error **err);
+
+/**
+ * Store `len` bytes as a file, making the directories above it.
+ *
+ * All or nothing: whoever reads `path` sees what was there before or all of the
+ * new bytes. When it returns SD_OK, they are durable. If it fails, nothing has
+ * changed, except after SD_ERR_CANCELLED, SD_ERR_DEADLINE and
+ * SD_ERR_UNAVAILABLE, which leave the outcome unknown.
+ *
+ * Ownership: `data` is read during the call only. (NULL, 0) stores an empty file.
+ * Threads:   shared.
+ * Errors:    SD_ERR_IS_DIRECTORY   `path` is a directory
+ *            SD_ERR_NOT_DIRECTORY  `path` lies below a file
+ *            SD_ERR_NO_SPACE       the store is full
+ * Since:     1.0
+ */
+sd_status sd_put_content(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, const void *data, size_t len,
+                         sd_error **err);
+
+/**
+ * Ask what is at `path`: a file, its size and time, or a directory. "/" always
+ * exists.
+ *
+ * Ownership: `*out` is yours; free it with sd_file_info_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is at `path`
+ * Since:     1.0
+ */
+sd_status sd_stat(const sd_driver *driver, const sd_context *ctx, const char *path,
+                  sd_file_info **out, sd_error **err);
+
+/**
+ * List the direct children of a directory: their full paths in byte order,
+ * without duplicates.
+ *
+ * Ownership: `*out` is yours; free it with sd_names_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is at `path`
+ *            SD_ERR_NOT_DIRECTORY   `path` is a file
+ * Since:     1.0
+ */
+sd_status sd_list(const sd_driver *driver, const sd_context *ctx, const char *path,
+                  sd_names **out, sd_error **err);
+
+/**
+ * List the direct children of a directory a page at a time.
+ *
+ * Gives up to `limit` children (0: a default) that come after `start_after` in
+ * byte order. `start_after` is the full path of a child, usually the last one of
+ * the page before, and need not exist; NULL starts at the beginning. An empty
+ * page is the end, a short one is not.
+ *
+ * Ownership: `*out` is yours; free it with sd_names_free.
+ * Threads:   shared.
+ * Errors:    as sd_list
+ * Since:     1.0
+ */
+sd_status sd_list_page(const sd_driver *driver, const sd_context *ctx, const char *path,
+                       const char *start_after, size_t limit, sd_names **out,
+                       sd_error **err);
+
+/**
+ * Check a path against the grammar, without asking any store. "/" is not the
+ * path of a file and is refused.
+ *
+ * Threads:   any.
+ * Errors:    SD_ERR_INVALID_PATH
+ * Since:     1.0
+ */
+sd_status sd_check_path(const char *path, sd_error **err);
+
+/**
+ * Move a file to `dest`, replacing a file that is there and making the
+ * directories above it.
+ *
+ * The source goes only when the destination is complete and durable. A file
+ * moved onto itself stays as it is.
+ *
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  there is no `source`; nothing has changed
+ *            SD_ERR_IS_DIRECTORY    `source` or `dest` is a directory; the
+ *                                   error's path tells which
+ *            SD_ERR_NOT_DIRECTORY   `dest` lies below a file
+ * Since:     1.0
+ */
+sd_status sd_move(const sd_driver *driver, const sd_context *ctx, const char *source,
+                  const char *dest, sd_error **err);
+
+/**
+ * Delete a file, or a directory with everything below it. Deleting "/a" never
+ * touches "/ab". If it fails, some of what is below may be gone already.
+ *
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is at `path`
+ *            SD_ERR_INVALID_PATH    "/" cannot be deleted
+ * Since:     1.0
+ */
+sd_status sd_delete(const sd_driver *driver, const sd_context *ctx, const char *path,
+                    sd_error **err);
+
+/**
+ * What a redirect is wanted for. Set struct_size to sizeof(sd_redirect_request)
+ * and everything else to zero, then what you need.
+ */
+typedef struct sd_redirect_request {
+    size_t struct_size;
+    /** NULL means GET. */
+    const char *method;
+    /** The client's address, for stores that filter by it; NULL: unknown. */
+    const char *remote_addr;
+    /** How long the URL is to work, in seconds; 0: the driver's default. */
+    uint32_t expires_s;
+} sd_redirect_request;
+
+/**
+ * Ask for a URL at which a client can fetch the file itself.
+ *
+ * `*out` is NULL if there is none: that is a success and means that you serve the
+ * file yourself. Whether the file exists is not checked.
+ *
+ * Ownership: `request` may be NULL. `*out`, if not NULL, is yours; free it with
+ *            sd_buffer_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_STRUCT_SIZE  the request is newer than this library
+ * Since:     1.0
+ */
+sd_status sd_redirect_url(const sd_driver *driver, const sd_context *ctx,
+                          const char *path, const sd_redirect_request *request,
+                          sd_buffer **out, sd_error **err);
+
+/* ---- 8. Reading ------------------------------------------------------------------ */
+
+/**
+ * A file being read. It goes on with the content it was opened on while the path
+ * is replaced or deleted; where a store cannot do that, it fails with
+ * SD_ERR_CONFLICT rather than mix two contents.
+ */
+typedef struct sd_reader sd_reader;
+
+/**
+ * Open a file for reading at `offset`. At or past the end it is an empty read,
+ * not an error.
+ *
+ * Ownership: `*out` is yours; free it with sd_reader_free. It keeps the driver
+ *            and `ctx`, which its reads obey, alive.
+ * Threads:   shared.
+ * Errors:    SD_ERR_INVALID_OFFSET  `offset` is negative
+ *            SD_ERR_PATH_NOT_FOUND  nothing is stored at `path`
+ *            SD_ERR_IS_DIRECTORY    `path` is a directory (on object stores:
+ *                                   SD_ERR_PATH_NOT_FOUND)
+ * Since:     1.0
+ */
+sd_status sd_reader_open(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, int64_t offset, sd_reader **out,
+                         sd_error **err);
+
+/**
+ * Read the next bytes into `buf`, at least one and at most `cap` of them.
+ *
+ * `*len` is how many; 0 with SD_OK is the end of the file and nothing else is.
+ * After a failure you may try again: the position has not moved.
+ *
+ * Ownership: `buf` is used during the call only.
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_INVALID_ARGUMENT  `cap` is 0
+ *            SD_ERR_CANCELLED, SD_ERR_DEADLINE  from the opening context
+ *            SD_ERR_CONFLICT          the file was replaced and the old content
+ *                                     is gone
+ * Since:     1.0
+ */
+sd_status sd_reader_read(sd_reader *reader, void *buf, size_t cap, size_t *len,
+                         sd_error **err);
+
+/**
+ * Free a reader. NULL is fine.
+ *
+ * Threads:   any, but not while another thread still uses it.
+ * Since:     1.0
+ */
+void sd_reader_free(sd_reader *reader);
+
+/**
+ * Takes `len` bytes, never 0. Answers SD_OK to go on, SD_STOP to end early, or
+ * a negative value to give up.
+ */
+typedef sd_status (*sd_sink_fn)(void *user, const void *data, size_t len);
+
+/**
+ * Read a file from `offset` to its end, handing each piece to `sink`.
+ *
+ * `sink` is called in order and never twice for the same byte. SD_STOP makes the
+ * call a success; a negative answer, or one that is not documented, makes it
+ * fail with SD_ERR_CALLBACK, and sd_error_callback_result gives the answer back.
+ * An offset at or past the end is a success without any call of `sink`.
+ *
+ * Ownership: the data is lent to `sink` until it returns. `*total`, if not NULL,
+ *            gets the number of bytes that `sink` accepted, on failure as well.
+ * Threads:   shared. `sink` runs on the calling thread, inside this call; it may
+ *            call the library, and must not throw or longjmp.
+ * Errors:    as sd_reader_open and sd_reader_read; SD_ERR_CALLBACK
+ * Since:     1.0
+ */
+sd_status sd_read_stream(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, int64_t offset, sd_sink_fn sink, void *user,
+                         uint64_t *total, sd_error **err);
+
+/* ---- 9. Writing ------------------------------------------------------------------ */
+
+/**
+ * An upload. It is open until a commit, a cancel or a close, which are allowed
+ * as this table says; everything else is SD_ERR_INVALID_STATE.
+ *
+ *              open         broken (a write failed)   committed  cancelled  closed
+ *   write      yes          no                        no         no         no
+ *   commit     yes          no                        no         no         no
+ *   cancel     yes          yes                       no         yes, idle  no
+ *   close      yes          keeps what is durable     yes, idle  yes, idle  yes, idle
+ *   free       loses what was not flushed             yes        yes        yes
+ *
+ * A commit, cancel or close that failed may be repeated. sd_writer_free never
+ * does any I/O: close what is to be resumed, cancel what is not.
+ */
+typedef struct sd_writer sd_writer;
+
+#define SD_WRITER_APPEND 0x1u  /* sd_writer_open: go on where an earlier upload or
+                                  committed content ended. */
+
+/**
+ * Open an upload.
+ *
+ * Without flags it starts over, and what is committed at `path` stays readable
+ * until sd_writer_commit. With SD_WRITER_APPEND it goes on where the last session
+ * was closed, in this process or another, or after committed content, and
+ * sd_writer_size tells where that is.
+ *
+ * Ownership: `*out` is yours; free it with sd_writer_free. It keeps the driver
+ *            and `ctx`, which its writes obey, alive.
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  there is nothing to append to
+ *            SD_ERR_UNSUPPORTED     this driver cannot append to committed
+ *                                   content that is not empty
+ *            SD_ERR_IS_DIRECTORY, SD_ERR_NOT_DIRECTORY  as sd_put_content
+ * Since:     1.0
+ */
+sd_status sd_writer_open(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, uint32_t flags, sd_writer **out,
+                         sd_error **err);
+
+/**
+ * Write all of `len` bytes, or fail.
+ *
+ * Small writes are gathered; a large one may go straight to the store. Bytes are
+ * a promise only after sd_writer_close or sd_writer_commit. After a failure the
+ * writer accepts nothing but cancel, close and free.
+ *
+ * Ownership: `data` is read during the call only. (NULL, 0) does nothing.
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_NO_SPACE       the store is full
+ *            SD_ERR_INVALID_STATE  see the table at sd_writer
+ * Since:     1.0
+ */
+sd_status sd_writer_write(sd_writer *writer, const void *data, size_t len,
+                          sd_error **err);
+
+/**
+ * How many bytes the upload has: those of earlier sessions and all that this one
+ * accepted. After sd_writer_close it is what the next append will find.
+ *
+ * Threads:   any; while another call runs, the number before it. 0 for NULL.
+ * Since:     1.0
+ */
+uint64_t sd_writer_size(const sd_writer *writer);
+
+/**
+ * Make everything written so far readable at the writer's path.
+ *
+ * When it returns SD_OK, the bytes are durable to the extent that SEMANTICS.md
+ * states for the driver, and any earlier content of the path is replaced. If it
+ * fails, nothing has changed at the path, the bytes are kept, and the call may be
+ * repeated.
+ *
+ * Ownership: the writer stays yours; free it with sd_writer_free.
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_INVALID_STATE  see the table at sd_writer
+ *            SD_ERR_CANCELLED, SD_ERR_DEADLINE  from `ctx`; the outcome at the
+ *                                  store is then unknown: stat the path
+ *            SD_ERR_CONFLICT       somebody else replaced or removed the upload
+ * Since:     1.0
+ */
+sd_status sd_writer_commit(sd_writer *writer, const sd_context *ctx, sd_error **err);
+
+/**
+ * Discard what this session wrote.
+ *
+ * A fresh upload is gone altogether. An append goes back to the length it found
+ * at its opening, on drivers that can shrink a file; on the others the whole
+ * upload is discarded. Committed content that was there before stays.
+ *
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_INVALID_STATE  see the table at sd_writer
+ * Since:     1.0
+ */
+sd_status sd_writer_cancel(sd_writer *writer, const sd_context *ctx, sd_error **err);
+
+/**
+ * End the session so that an append, in any process, can go on with it.
+ *
+ * Everything written is flushed and durable; it is not committed. After commit or
+ * cancel it does nothing.
+ *
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_NO_SPACE  and whatever else a flush can meet; may be repeated
+ * Since:     1.0
+ */
+sd_status sd_writer_close(sd_writer *writer, const sd_context *ctx, sd_error **err);
+
+/**
+ * Free a writer, without any I/O: what was not flushed is lost, with a warning
+ * in the log. NULL is fine.
+ *
+ * Threads:   any, but not while another thread still uses it.
+ * Since:     1.0
+ */
+void sd_writer_free(sd_writer *writer);
+
+/**
+ * Fills `buf` with up to `cap` bytes and says in `*len` how many, 0 being the
+ * end. Answers SD_OK, or a negative value to give up.
+ */
+typedef sd_status (*sd_source_fn)(void *user, void *buf, size_t cap, size_t *len);
+
+/**
+ * Store what `source` gives as a file, and commit it.
+ *
+ * `flags` are those of sd_writer_open. If anything fails, a fresh upload is
+ * cancelled; an append is closed, so that it can be resumed. A negative answer of
+ * `source`, an undocumented one, or a length beyond `cap` makes the call fail
+ * with SD_ERR_CALLBACK, and sd_error_callback_result gives the answer back.
+ *
+ * Ownership: the buffer is lent to `source` until it returns. `*total`, if not
+ *            NULL, gets the number of bytes accepted, on failure as well.
+ * Threads:   shared. `source` runs on the calling thread, inside this call; it may
+ *            call the library, and must not throw or longjmp.
+ * Errors:    as sd_writer_open, sd_writer_write and sd_writer_commit;
+ *            SD_ERR_CALLBACK
+ * Since:     1.0
+ */
+sd_status sd_write_stream(const sd_driver *driver, const sd_context *ctx,
+                          const char *path, uint32_t flags, sd_source_fn source,
+                          void *user, uint64_t *total, sd_error **err);
+
+/* ---- 10. Walking ----------------------------------------------------------------- */
+
+/**
+ * Where a walk starts. Set struct_size to sizeof(sd_walk_options) and everything
+ * else to zero, then what you need.
+ */
+typedef struct sd_walk_options {
+    size_t struct_size;
+    /** Only entries that come after this path; it need not exist. NULL: all. */
+    const char *start_after;
+    /** SD_WALK_ flags. */
+    uint32_t flags;
+} sd_walk_options;
+
+#define SD_WALK_SKIP_START_SUBTREE 0x1u  /* sd_walk_options.flags: leave out what is
+                                            below start_after as well. */
+
+/**
+ * Takes one entry. Answers SD_OK to go on, SD_SKIP_DIR not to descend into this
+ * directory (for a file: to go on), SD_STOP to end early, or a negative value to
+ * give up.
+ */
+typedef sd_status (*sd_walk_fn)(void *user, const sd_file_info *info);
+
+/**
+ * Visit everything below a directory, the directory itself excluded.
+ *
+ * A directory comes before what is below it, and siblings come in byte order of
+ * their names, on every driver alike. `fn` may call the library, and may change
+ * the tree: what it deletes before it is reached is left out, or reported once
+ * more if it was listed already. A negative answer of `fn`, or one that is not
+ * documented, makes the call fail with SD_ERR_CALLBACK.
+ *
+ * Ownership: `options` may be NULL. The info is lent to `fn` until it returns.
+ * Threads:   shared. `fn` runs on the calling thread, inside this call; it must
+ *            not throw or longjmp.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is at `path`
+ *            SD_ERR_NOT_DIRECTORY   `path` is a file
+ *            SD_ERR_CALLBACK        sd_error_callback_result gives the answer back
+ * Since:     1.0
+ */
+sd_status sd_walk(const sd_driver *driver, const sd_context *ctx, const char *path,
+                  const sd_walk_options *options, sd_walk_fn fn, void *user,
+                  sd_error **err);
+
+/** A walk that is pulled, entry by entry. */
+typedef struct sd_walker sd_walker;
+
+/**
+ * Start a walk whose entries sd_walker_next gives. Order and options are those
+ * of sd_walk.
+ *
+ * Ownership: `options` may be NULL and is copied. `*out` is yours; free it with
+ *            sd_walker_free. It keeps the driver and `ctx`, which its steps obey,
+ *            alive.
+ * Threads:   shared.
+ * Errors:    SD_ERR_PATH_NOT_FOUND  nothing is at `path`
+ *            SD_ERR_NOT_DIRECTORY   `path` is a file
+ * Since:     1.0
+ */
+sd_status sd_walker_open(const sd_driver *driver, const sd_context *ctx,
+                         const char *path, const sd_walk_options *options,
+                         sd_walker **out, sd_error **err);
+
+/**
+ * Give the next entry; SD_OK with `*out` NULL is the end. A step that failed may
+ * be repeated.
+ *
+ * Ownership: `*out` is yours; free it with sd_file_info_free.
+ * Threads:   exclusive.
+ * Errors:    SD_ERR_CANCELLED, SD_ERR_DEADLINE  from the opening context
+ * Since:     1.0
+ */
+sd_status sd_walker_next(sd_walker *walker, sd_file_info **out, sd_error **err);
+
+/**
+ * Do not descend into the directory that sd_walker_next just gave. After a file
+ * it does nothing.
+ *
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_status sd_walker_skip_dir(sd_walker *walker);
+
+/**
+ * Free a walker. NULL is fine.
+ *
+ * Threads:   any, but not while another thread still uses it.
+ * Since:     1.0
+ */
+void sd_walker_free(sd_walker *walker);
+
+/* ---- 13. Logs and metrics -------------------------------------------------------- */
+
+#define SD_LOG_ERROR 1
+#define SD_LOG_WARN  2
+#define SD_LOG_INFO  3
+#define SD_LOG_DEBUG 4
+#define SD_LOG_TRACE 5
+
+/**
+ * One line of the log. Made by the library only and read through a pointer: do
+ * not copy it by value, it may grow.
+ */
+typedef struct sd_log_record {
+    /** Set by the library: fields beyond it are not there. */
+    size_t struct_size;
+    /** Nanoseconds since 1970-01-01 UTC. */
+    int64_t time_ns;
+    /** SD_LOG_ERROR to SD_LOG_TRACE. */
+    int32_t level;
+    /** The part of the library that speaks. */
+    const char *target;
+    /** One line of plain text. */
+    const char *message;
+    /** A JSON object: the context's fields and the record's own. */
+    const char *fields_json;
+} sd_log_record;
+
+/** Takes one record, which is lent until it returns. */
+typedef void (*sd_log_fn)(void *user, const sd_log_record *record);
+
+/**
+ * Send log records up to `max_level` to `hook`; NULL removes the hook.
+ *
+ * The library writes nothing anywhere by itself. When this returns, the hook that
+ * was set before is not running and never will again, so that what its `user`
+ * points to can be freed.
+ *
+ * Ownership: `user` stays yours and is handed to every call of `hook`.
+ * Threads:   any. `hook` is called on any thread, concurrently; it must be quick,
+ *            must not throw, and must not call the library: a record that it would
+ *            cause is dropped.
+ * Errors:    SD_ERR_INVALID_ARGUMENT  `max_level` is not one of the levels
+ *            SD_ERR_INVALID_STATE     called from inside a hook
+ * Since:     1.0
+ */
+sd_status sd_log_set_hook(sd_log_fn hook, void *user, int32_t max_level);
+
+/**
+ * One finished call. Made by the library only and read through a pointer: do not
+ * copy it by value, it may grow.
+ */
+typedef struct sd_metric {
+    /** Set by the library: fields beyond it are not there. */
+    size_t struct_size;
+    const char *driver;
+    /**
+     * "GetContent", "PutContent", "Stat", "List", "Move", "Delete", "RedirectURL",
+     * "Reader", "Read", "Writer", "Write", "Commit", "Cancel", "Close" or "Walk".
+     */
+    const char *action;
+    /** How it ended. */
+    sd_status status;
+    /** Time inside the driver; waiting for a concurrency slot is not counted. */
+    uint64_t duration_ns;
+    /** Bytes read or written. */
+    uint64_t bytes;
+} sd_metric;
+
+/** Takes one metric, which is lent until it returns. */
+typedef void (*sd_metrics_fn)(void *user, const sd_metric *metric);
+
+/**
+ * Tell `hook` of every finished call; NULL removes the hook. The rules are those
+ * of sd_log_set_hook.
+ *
+ * Ownership: `user` stays yours and is handed to every call of `hook`.
+ * Threads:   any. `hook` is called on any thread, concurrently; it must be quick,
+ *            must not throw, and must not call the library.
+ * Errors:    SD_ERR_INVALID_STATE  called from inside a hook
+ * Since:     1.0
+ */
+sd_status sd_metrics_set_hook(sd_metrics_fn hook, void *user);
+
+/**
+ * All metrics of this process in Prometheus' text form, to be served as they are:
+ * registry_storage_action_seconds and its kin, with the labels driver and action.
+ *
+ * Ownership: `*out` is yours; free it with sd_buffer_free.
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_status sd_metrics_text(sd_buffer **out, sd_error **err);
+
+/* ---- 15. Runtime ----------------------------------------------------------------- */
+
+/**
+ * How the library's threads and driver processes are to be. Set struct_size to
+ * sizeof(sd_runtime_options) and everything else to zero, then what you need.
+ */
+typedef struct sd_runtime_options {
+    size_t struct_size;
+    /** Threads for network drivers; 0: one per CPU, at most 8. */
+    uint32_t worker_threads;
+    /** Threads for queued calls of other drivers; 0: 64. */
+    uint32_t max_blocking_threads;
+    /** How the names of our threads start; NULL: "sd". */
+    const char *thread_name;
+    /**
+     * Directories, with colons between, for programs called
+     * registry-storage-NAME; NULL: SD_DRIVER_PATH of the environment, then PATH.
+     */
+    const char *driver_path;
+    /** SD_RUNTIME_ flags. */
+    uint32_t flags;
+} sd_runtime_options;
+
+#define SD_RUNTIME_NO_CHILDREN 0x1u  /* sd_runtime_options.flags: never start a
+                                        driver process. */
+
+/**
+ * Configure the library, once and before the first driver is created. A program
+ * that is content with the defaults need not call it.
+ *
+ * Ownership: everything is copied.
+ * Threads:   any.
+ * Errors:    SD_ERR_INVALID_STATE  configured or in use already
+ *            SD_ERR_STRUCT_SIZE    the options are newer than this library
+ * Since:     1.0
+ */
+sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err);
+
+/**
+ * End all work of the library in this process.
+ *
+ * Calls on drivers, readers, writers and walkers that exist now are refused with
+ * SD_ERR_SHUTDOWN from here on; those that are running are waited for, up to
+ * `timeout_ms`. Objects must still be freed. Afterwards the library may be
+ * configured and used anew. A program that just exits need not call it.
+ *
+ * Threads:   any, but not from inside a callback.
+ * Errors:    SD_ERR_DEADLINE  calls were still running after `timeout_ms`; call it
+ *                             again to go on waiting
+ * Since:     1.0
+ */
+sd_status sd_runtime_shutdown(uint64_t timeout_ms, sd_error **err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGEDRIVER_H */
