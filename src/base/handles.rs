@@ -1,6 +1,6 @@
 //! Open readers, writers and walkers as their users see them. Each keeps its
 //! driver alive and its opening context for its calls; a slot is held only while
-//! a call runs.
+//! a call runs. None survives a fork.
 
 use std::sync::Arc;
 
@@ -10,9 +10,11 @@ use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Error, Result};
 use crate::observe::{self, Level, Verb};
+use crate::runtime::Birth;
 
 pub struct BaseReader {
     core: Arc<Core>,
+    birth: Birth,
     ctx: Context,
     path: String,
     inner: Box<dyn Reader>,
@@ -20,7 +22,8 @@ pub struct BaseReader {
 
 impl BaseReader {
     pub fn new(core: Arc<Core>, ctx: &Context, path: &str, inner: Box<dyn Reader>) -> BaseReader {
-        BaseReader { core, ctx: ctx.clone(), path: path.to_string(), inner }
+        let (ctx, path) = (ctx.clone(), path.to_string());
+        BaseReader { core, birth: Birth::now(), ctx, path, inner }
     }
 }
 
@@ -30,7 +33,7 @@ impl Reader for BaseReader {
             let error = Error::invalid_argument("a read needs room for one byte at least");
             return Err(error.with_driver(&self.core.name).with_path(&self.path));
         }
-        let call = Call::begin(&self.core, Verb::Read, &self.ctx)?;
+        let call = Call::begin_on(self.birth, &self.core, Verb::Read, &self.ctx)?;
         let outcome = self.inner.read(buf).map_err(|error| error.or_path(&self.path));
         call.end(outcome, |len| *len)
     }
@@ -38,6 +41,7 @@ impl Reader for BaseReader {
 
 pub struct BaseWriter {
     core: Arc<Core>,
+    birth: Birth,
     ctx: Context,
     path: String,
     state: State,
@@ -47,7 +51,7 @@ pub struct BaseWriter {
 impl BaseWriter {
     pub fn new(core: Arc<Core>, ctx: &Context, path: &str, inner: Box<dyn Writer>) -> BaseWriter {
         let (ctx, path) = (ctx.clone(), path.to_string());
-        BaseWriter { core, ctx, path, state: State::Open, inner }
+        BaseWriter { core, birth: Birth::now(), ctx, path, state: State::Open, inner }
     }
 
     /// One step of the state machine around one call of the driver. A panic
@@ -67,7 +71,7 @@ impl BaseWriter {
             return Ok(());
         }
         self.state = State::Broken;
-        let outcome = Call::begin(&self.core, verb, ctx).and_then(|call| {
+        let outcome = Call::begin_on(self.birth, &self.core, verb, ctx).and_then(|call| {
             let outcome = work(&mut *self.inner).map_err(|error| error.or_path(&self.path));
             call.end(outcome, |()| bytes)
         });
@@ -101,7 +105,8 @@ impl Writer for BaseWriter {
 
 impl Drop for BaseWriter {
     fn drop(&mut self) {
-        if matches!(self.state, State::Open | State::Broken) {
+        let unfinished = matches!(self.state, State::Open | State::Broken);
+        if unfinished && self.birth.same_process().is_ok() {
             let fields = [("driver", self.core.name.as_str()), ("path", self.path.as_str())];
             let message = || "a writer was freed before commit, cancel or close".to_string();
             observe::log(Level::Warn, "base", &self.ctx, message, &fields);
@@ -111,19 +116,20 @@ impl Drop for BaseWriter {
 
 pub struct BaseWalker {
     core: Arc<Core>,
+    birth: Birth,
     ctx: Context,
     inner: Box<dyn Walker>,
 }
 
 impl BaseWalker {
     pub fn new(core: Arc<Core>, ctx: &Context, inner: Box<dyn Walker>) -> BaseWalker {
-        BaseWalker { core, ctx: ctx.clone(), inner }
+        BaseWalker { core, birth: Birth::now(), ctx: ctx.clone(), inner }
     }
 }
 
 impl Walker for BaseWalker {
     fn next(&mut self) -> Result<Option<FileInfo>> {
-        let call = Call::begin(&self.core, Verb::Walk, &self.ctx)?;
+        let call = Call::begin_on(self.birth, &self.core, Verb::Walk, &self.ctx)?;
         call.end(self.inner.next(), |_| 0)
     }
 

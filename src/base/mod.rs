@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::observe::{self, DriverMetrics, InFlight, Level, Verb};
 use crate::path;
-use crate::runtime::{Generation, Running};
+use crate::runtime::{Birth, Gate, Inside};
 use crate::walk::EntriesWalker;
 use slots::{Slot, Slots};
 
@@ -35,7 +35,7 @@ struct Core {
     name: String,
     slots: Option<Arc<Slots>>,
     metrics: DriverMetrics,
-    generation: Generation,
+    gate: Gate,
 }
 
 impl Base {
@@ -44,7 +44,7 @@ impl Base {
         Base(Arc::new(Core {
             slots: driver.max_concurrency().map(Slots::new),
             metrics: DriverMetrics::new(&name),
-            generation: Generation::begin(),
+            gate: Gate::new(),
             driver,
             name,
         }))
@@ -184,14 +184,14 @@ struct Call<'c> {
     started: Instant,
     _slot: Option<Slot>,
     _in_flight: InFlight,
-    _running: Running,
+    _inside: Inside<'c>,
 }
 
 impl<'c> Call<'c> {
     /// Waits for a slot; `Cancelled` or `Deadline` if the context ends first.
     fn begin(core: &'c Core, verb: Verb, ctx: &'c Context) -> Result<Call<'c>> {
         let named = |error: Error| error.with_driver(&core.name);
-        let running = core.generation.enter().map_err(named)?;
+        let inside = core.gate.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = core.slots.as_ref().map(|slots| slots.acquire(ctx)).transpose();
         Ok(Call {
@@ -200,9 +200,20 @@ impl<'c> Call<'c> {
             verb,
             _slot: slot.map_err(named)?,
             _in_flight: core.metrics.begin(),
-            _running: running,
+            _inside: inside,
             started: Instant::now(),
         })
+    }
+
+    /// `begin` for an open handle, which does not outlive a fork.
+    fn begin_on(
+        birth: Birth,
+        core: &'c Core,
+        verb: Verb,
+        ctx: &'c Context,
+    ) -> Result<Call<'c>> {
+        birth.same_process().map_err(|error| error.with_driver(&core.name))?;
+        Call::begin(core, verb, ctx)
     }
 
     /// Names the error, counts, times and logs. `bytes`: how many a success moved.

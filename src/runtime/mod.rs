@@ -1,0 +1,187 @@
+//! The life of the library in this process: its configuration, its first use, its
+//! shutdown, and what a fork leaves of it.
+
+#[allow(unsafe_code)]
+mod sys;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Code, Error, Result};
+
+/// How the library's own threads and driver processes are to be. Zero and `None`
+/// mean the default.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub worker_threads: u32,
+    pub max_blocking_threads: u32,
+    pub thread_name: Option<String>,
+    /// Directories in which driver programs are looked for.
+    pub driver_path: Option<String>,
+    /// Never start a driver process.
+    pub no_children: bool,
+}
+
+static CONFIG: Mutex<Option<Config>> = Mutex::new(None);
+static USED: AtomicBool = AtomicBool::new(false);
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// How often a shutdown looks whether the running calls have ended.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// Sets the configuration, once and before the first driver is made.
+pub fn configure(config: Config) -> Result<()> {
+    let mut current = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
+    if USED.load(Ordering::Acquire) {
+        return Err(Error::invalid_state("the library is in use already"));
+    }
+    if current.is_some() {
+        return Err(Error::invalid_state("the library is configured already"));
+    }
+    *current = Some(config);
+    Ok(())
+}
+
+/// Refuses new calls on everything that exists now and waits for those that run:
+/// `Deadline` if some still do after `timeout`. New drivers may be made
+/// afterwards, and the library be configured anew.
+pub fn shutdown(timeout: Duration) -> Result<()> {
+    let end = Instant::now().checked_add(timeout);
+    let mut config = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+    *config = None;
+    USED.store(false, Ordering::Release);
+    drop(config);
+    while RUNNING.load(Ordering::Acquire) > 0 {
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Err(Error::new(Code::Deadline, "calls are still running"));
+        }
+        thread::sleep(GLANCE);
+    }
+    Ok(())
+}
+
+/// How many forks lie between the process that loaded the library and this one.
+fn forks() -> u32 {
+    FORKS.load(Ordering::Acquire)
+}
+
+extern "C" fn forked() {
+    FORKS.fetch_add(1, Ordering::AcqRel);
+    // The threads that were counted do not exist here.
+    RUNNING.store(0, Ordering::Release);
+}
+
+/// When something was made: in which process, and between which shutdowns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    generation: u64,
+    forks: u32,
+}
+
+impl Birth {
+    /// Now; from here on the library counts as used.
+    pub fn now() -> Birth {
+        sys::on_fork_in_child(forked);
+        USED.store(true, Ordering::Release);
+        Birth { generation: GENERATION.load(Ordering::Acquire), forks: forks() }
+    }
+
+    /// `Forked` in a child of the process in which this was made.
+    pub fn same_process(self) -> Result<()> {
+        if self.forks == forks() { Ok(()) } else { Err(after_fork()) }
+    }
+}
+
+fn after_fork() -> Error {
+    Error::new(Code::Forked, "made before a fork, and cannot be used in the child")
+}
+
+/// Counts the calls inside one driver, so that a shutdown can wait for them and a
+/// child of a fork can tell whether one was cut off inside.
+#[derive(Debug)]
+pub struct Gate {
+    birth: Birth,
+    /// The process that counts, in the upper half, and its calls, in the lower; one
+    /// word, so that the first call after a fork sees both at one moment.
+    inside: AtomicU64,
+}
+
+/// In place of a count: a fork cut a call off, whatever it held is held for ever.
+const CUT_OFF: u32 = u32::MAX;
+
+fn pack(forks: u32, calls: u32) -> u64 {
+    u64::from(forks) << 32 | u64::from(calls)
+}
+
+fn unpack(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+impl Gate {
+    pub fn new() -> Gate {
+        let birth = Birth::now();
+        Gate { birth, inside: AtomicU64::new(pack(birth.forks, 0)) }
+    }
+
+    /// Lets a call in: `Shutdown` if the library was shut down since, `Forked` if
+    /// another thread was inside at a fork that made this process.
+    pub fn enter(&self) -> Result<Inside<'_>> {
+        let forks = forks();
+        // Counted before the look at the generation, so that a shutdown either is
+        // seen or waits.
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        let counted = self.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            Some(match unpack(word) {
+                (_, CUT_OFF) => pack(forks, CUT_OFF),
+                (counter, calls) if counter == forks => pack(forks, calls + 1),
+                (_before_the_fork, 0) => pack(forks, 1),
+                (_before_the_fork, _) => pack(forks, CUT_OFF),
+            })
+        });
+        let inside = Inside { gate: self, forks };
+        match counted.map(unpack) {
+            Ok((counter, calls)) if calls == CUT_OFF || (counter != forks && calls > 0) => {
+                Err(after_fork())
+            }
+            _ if GENERATION.load(Ordering::SeqCst) != self.birth.generation => {
+                Err(Error::new(Code::Shutdown, "the library was shut down"))
+            }
+            _ => Ok(inside),
+        }
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate::new()
+    }
+}
+
+/// A call inside a driver.
+pub struct Inside<'g> {
+    gate: &'g Gate,
+    forks: u32,
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        // A call that forked counts in its parent only.
+        if self.forks != forks() {
+            return;
+        }
+        RUNNING.fetch_sub(1, Ordering::Release);
+        let _ = self.gate.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            match unpack(word) {
+                (forks, calls) if forks == self.forks && calls != CUT_OFF => {
+                    Some(pack(forks, calls.saturating_sub(1)))
+                }
+                _ => None,
+            }
+        });
+    }
+}

@@ -1,0 +1,158 @@
+//! What goes on working in a child of a fork, and what answers that it does not.
+//! Each child ends itself with `_exit`, as a test harness cannot be forked whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use storagedriver::base::Base;
+use storagedriver::context::Context;
+use storagedriver::driver::{Capabilities, Driver, FileInfo, Reader, Writer};
+use storagedriver::error::{Code, Error, Result};
+use storagedriver::factory;
+use storagedriver::names::Names;
+use storagedriver::params::Params;
+
+fn inmemory() -> Arc<Base> {
+    factory::create("inmemory", &Context::none(), &Params::new()).unwrap()
+}
+
+/// Runs `work` in a child; its text is what went wrong.
+fn in_child(work: impl FnOnce() -> std::result::Result<(), String>) {
+    // SAFETY: the child calls only this library and ends with _exit.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork failed"),
+        0 => {
+            let code = match work() {
+                Ok(()) => 0,
+                Err(text) => {
+                    eprintln!("in the child: {text}");
+                    1
+                }
+            };
+            // SAFETY: ends the child at once, as intended.
+            unsafe { libc::_exit(code) }
+        }
+        pid => {
+            let mut status = 0;
+            // SAFETY: `status` is ours, `pid` our child.
+            assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+            assert_eq!(status, 0, "the child ended with {status:#x}");
+        }
+    }
+}
+
+fn expect<T>(outcome: Result<T>, code: Code) -> std::result::Result<(), String> {
+    match outcome {
+        Ok(_) => Err(format!("expected {}, got success", code.name())),
+        Err(error) if error.code() == code => Ok(()),
+        Err(error) => Err(format!("expected {}, got {error}", code.name())),
+    }
+}
+
+#[test]
+fn a_local_driver_goes_on_and_its_open_handles_do_not() {
+    let ctx = Context::none();
+    let driver = inmemory();
+    driver.put_content(&ctx, "/a", b"abc").unwrap();
+    let mut reader = driver.reader(&ctx, "/a", 0).unwrap();
+    let mut writer = driver.writer(&ctx, "/b", false).unwrap();
+    let mut walker = driver.walker(&ctx, "/", &Default::default()).unwrap().unwrap();
+    in_child(|| {
+        expect(reader.read(&mut [0; 8]), Code::Forked)?;
+        expect(writer.write(b"x"), Code::Forked)?;
+        expect(writer.close(&ctx), Code::Forked)?;
+        expect(walker.next(), Code::Forked)?;
+        driver.put_content(&ctx, "/child", b"c").map_err(|e| e.to_string())?;
+        let mut fresh = driver.reader(&ctx, "/a", 1).map_err(|e| e.to_string())?;
+        fresh.read(&mut [0; 8]).map_err(|e| e.to_string())?;
+        inmemory().put_content(&ctx, "/a", b"new").map_err(|e| e.to_string())
+    });
+    // The parent has lost nothing.
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 3);
+    writer.write(b"x").unwrap();
+    writer.commit(&ctx).unwrap();
+    assert!(walker.next().unwrap().is_some());
+    assert_eq!(driver.stat(&ctx, "/child").unwrap_err().code(), Code::PathNotFound);
+}
+
+/// Answers only when told to.
+#[derive(Default)]
+struct Slow {
+    entered: AtomicBool,
+    leave: AtomicBool,
+}
+
+impl Driver for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+    fn get_content(&self, _: &Context, _: &str) -> Result<Vec<u8>> {
+        self.entered.store(true, Ordering::Release);
+        while !self.leave.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        Ok(Vec::new())
+    }
+    fn put_content(&self, _: &Context, _: &str, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+    fn stat(&self, _: &Context, path: &str) -> Result<FileInfo> {
+        Err(Error::path_not_found(path))
+    }
+    fn list(&self, _: &Context, _: &str) -> Result<Names> {
+        Ok(Names::new())
+    }
+    fn r#move(&self, _: &Context, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn delete(&self, _: &Context, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn reader(&self, _: &Context, path: &str, _: i64) -> Result<Box<dyn Reader>> {
+        Err(Error::path_not_found(path))
+    }
+    fn writer(&self, _: &Context, path: &str, _: bool) -> Result<Box<dyn Writer>> {
+        Err(Error::path_not_found(path))
+    }
+}
+
+#[test]
+fn a_driver_that_another_thread_was_inside_of_says_so_rather_than_hang() {
+    let ctx = Context::none();
+    let slow = Arc::new(Slow::default());
+    let driver = Base::new(slow.clone());
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| driver.get_content(&ctx, "/a").unwrap());
+        while !slow.entered.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        in_child(|| {
+            expect(driver.list(&ctx, "/"), Code::Forked)?;
+            expect(driver.list(&ctx, "/"), Code::Forked)?;
+            // A driver that nobody was inside of is not concerned.
+            inmemory().list(&ctx, "/").map_err(|e| e.to_string()).map(drop)
+        });
+        slow.leave.store(true, Ordering::Release);
+        inside.join().unwrap();
+    });
+    driver.list(&ctx, "/").unwrap();
+}
+
+#[test]
+fn a_child_of_a_child_counts_anew() {
+    let ctx = Context::none();
+    let driver = inmemory();
+    driver.put_content(&ctx, "/a", b"abc").unwrap();
+    in_child(|| {
+        let reader = driver.reader(&ctx, "/a", 0);
+        let mut reader = reader.map_err(|e| e.to_string())?;
+        in_child(|| {
+            expect(reader.read(&mut [0; 8]), Code::Forked)?;
+            driver.get_content(&ctx, "/a").map_err(|e| e.to_string()).map(drop)
+        });
+        reader.read(&mut [0; 8]).map_err(|e| e.to_string()).map(drop)
+    });
+}
