@@ -97,6 +97,8 @@ void blob_get(struct request *rq)
         reply_header(rq, MHD_HTTP_HEADER_CONTENT_RANGE, "bytes */%llu", (unsigned long long)size);
         return;
     }
+    if (range == WHOLE)
+        first = 0;
     uint64_t length = range == PART ? last - first + 1 : size;
     /* Opened before the first byte of the reply, so that failure gets a status. */
     if (!http_is_head(rq) && length > 0)
