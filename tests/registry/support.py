@@ -12,6 +12,11 @@ import time
 import unittest
 
 REGISTRY = os.environ.get("REGISTRY_BIN", "")
+# The store under test. Tests that look at files or damage them need the filesystem driver.
+DRIVER = os.environ.get("REGISTRY_DRIVER", "filesystem")
+PARAMS = os.environ.get("REGISTRY_PARAMS", "{}")
+needs_files = unittest.skipUnless(DRIVER == "filesystem", "looks at the files of the store")
+needs_to_last = unittest.skipIf(DRIVER == "inmemory", "the store ends with the process")
 # A command in front of the registry, e.g. "valgrind -q --error-exitcode=9".
 WRAPPER = os.environ.get("REGISTRY_WRAPPER", "").split()
 # CA bundles and proxies of the environment lead clients on loopback astray.
@@ -31,12 +36,14 @@ def digest(data):
 
 
 class Server:
-    """One registry process over the filesystem driver in `root`."""
+    """One registry process; a filesystem store lies in `root`."""
 
     def __init__(self, root, *extra):
         self.errors = tempfile.TemporaryFile()
-        command = [*WRAPPER, REGISTRY, "--driver", "filesystem", "--param",
-                   f"rootdirectory={root}", "--listen", "127.0.0.1:0", "--verbose", *extra]
+        command = [*WRAPPER, REGISTRY, "--driver", DRIVER, "--params-json", PARAMS,
+                   "--listen", "127.0.0.1:0", "--verbose", *extra]
+        if DRIVER == "filesystem":
+            command += ["--param", f"rootdirectory={root}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors,
                                         env=CLEAN_ENV, text=True)
         line = self.process.stdout.readline()

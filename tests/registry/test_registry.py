@@ -10,7 +10,8 @@ import time
 import unittest
 from urllib.parse import parse_qs, urlsplit
 
-from support import (ABSENT, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, RegistryCase, digest)
+from support import (ABSENT, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, RegistryCase, digest,
+                     needs_files, needs_to_last)
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -27,6 +28,7 @@ class Base(RegistryCase):
         reply = self.refused(405, "UNSUPPORTED", "POST", "/v2/a/b/manifests/v1")
         self.assertEqual(reply.headers["Allow"], "GET, PUT, DELETE")
 
+    @needs_files
     def test_names_are_checked_before_the_store_is_asked(self):
         for name in ("A", "a//b", "a/", "-a", "a-", "a..b", "a___b", "a/../b", "a%2e%2e/b",
                      "_a", "a/_b", "a.", "a%20b", "x" * 256, "a%0a", "%c3%a9"):
@@ -121,6 +123,7 @@ class Uploads(RegistryCase):
     def size(self, url):
         return self.call("GET", url, status=204).headers["Range"]
 
+    @needs_files
     def test_start_answers_where_to_go_on(self):
         reply = self.call("POST", "/v2/a/b/blobs/uploads/", status=202)
         uuid = reply.headers["Docker-Upload-UUID"]
@@ -183,6 +186,7 @@ class Uploads(RegistryCase):
                      {"Content-Range": f"7-{(8 << 20) + 6}"})
         self.assertEqual(self.size(url), "0-0")
 
+    @needs_files
     def test_put_needs_a_right_digest(self):
         url = self.start()
         self.call("PATCH", url, b"content", status=202)
@@ -203,6 +207,7 @@ class Uploads(RegistryCase):
         url = self.start("a/b")
         self.refused(404, "BLOB_UPLOAD_UNKNOWN", "GET", url.replace("a/b", "a/c"))
 
+    @needs_files
     def test_delete_ends_an_upload(self):
         url = self.start()
         self.call("PATCH", url, b"some", status=202)
@@ -210,6 +215,7 @@ class Uploads(RegistryCase):
         self.refused(404, "BLOB_UPLOAD_UNKNOWN", "GET", url)
         self.assertEqual(os.listdir(self.on_disk("repositories/a/b/_uploads")), [])
 
+    @needs_files
     def test_a_finished_upload_leaves_blob_and_link_only(self):
         hexed = self.push_blob(b"bytes")[7:]
         self.assertEqual(os.listdir(self.on_disk("repositories/a/b/_uploads")), [])
@@ -232,6 +238,7 @@ class Uploads(RegistryCase):
             reply = self.call("POST", f"/v2/to/there/blobs/uploads/?{query}", status=202)
             self.assertRegex(reply.headers["Location"], f"/v2/to/there/blobs/uploads/{UUID}")
 
+    @needs_to_last
     def test_an_upload_goes_on_after_the_server_was_replaced(self):
         data, url = os.urandom(500_000), self.start()
         self.call("PATCH", url, data[:200_000], status=202)
@@ -253,6 +260,7 @@ class Uploads(RegistryCase):
         self.call("PATCH", url, data[1_000_000:], {"Content-Range": "1000000-2999999"}, 202)
         self.call("PUT", f"{url}?digest={digest(data)}", status=201)
 
+    @needs_to_last
     def test_stopping_the_server_keeps_the_bytes_of_open_requests(self):
         url = self.start()
         with self.raw(f"PATCH {url} HTTP/1.1\nHost: x\nContent-Length: 100000", b"x" * 5000):
@@ -300,6 +308,7 @@ class Manifests(RegistryCase):
                     self.assertEqual(got.headers["Content-Length"], str(len(manifest)))
                     self.assertEqual(got.body, manifest if method == "GET" else b"")
 
+    @needs_files
     def test_the_links_lie_where_distribution_looks(self):
         manifest = self.image()
         self.push_manifest(manifest, "v1")
@@ -455,6 +464,7 @@ class Listings(RegistryCase):
         self.assertEqual(query, {"n": ["1"], "last": ["x"]})
 
 
+@needs_files
 class StoreErrors(RegistryCase):
     def test_what_the_store_refuses_is_denied(self):
         found = self.push_blob(b"secret")
