@@ -23,7 +23,7 @@ need_packages gcc libc6-dev make cmake pkg-config libmicrohttpd-dev libjansson-d
 
 step "building the library and the examples in build/"
 cmake -B build -DCMAKE_BUILD_TYPE=Release
-cmake --build build --parallel --target storagedriver example-registry example-walk
+cmake --build build --parallel
 
 clean_env
 work=$(mktemp -d)

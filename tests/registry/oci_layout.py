@@ -135,7 +135,7 @@ def main():
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--size", type=bytes_of, default=0, help="random bytes, e.g. 200M")
     parser.add_argument("--tag", default="latest")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     print(make(args.dest, args.files, args.layers, args.size, args.tag))
 
 
