@@ -13,6 +13,8 @@ pub type Sys<T> = Result<T, Errno>;
 pub enum Fault {
     Sys(Errno),
     Told(Error),
+    /// Somebody else changed what a step had just looked at.
+    Lost,
 }
 
 pub type Try<T> = Result<T, Fault>;
@@ -34,10 +36,10 @@ impl Fault {
         matches!(self, Fault::Sys(own) if *own == errno)
     }
 
-    /// Whether somebody else changed the tree between two steps, so that taking
-    /// them again may succeed.
+    /// Whether a step that makes something may succeed if taken again: what it
+    /// was to be made in went away.
     pub fn is_race(&self) -> bool {
-        self.is(Errno::NOENT) || self.is(Errno::STALE)
+        self.is(Errno::NOENT) || self.is(Errno::STALE) || matches!(self, Fault::Lost)
     }
 
     /// The error of a call that wanted something that exists. What cannot exist
@@ -56,6 +58,9 @@ impl Fault {
         match self {
             Fault::Sys(errno) => error(errno, path),
             Fault::Told(error) => error.or_path(path),
+            Fault::Lost => {
+                Error::new(Code::Conflict, "somebody else keeps changing it").with_path(path)
+            }
         }
     }
 }

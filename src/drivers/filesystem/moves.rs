@@ -73,6 +73,8 @@ fn place(
     }
     match rustix::fs::renameat(&from.fd, old, &to.fd, new) {
         Err(Errno::XDEV) => return copy(tree, ctx, from, to, source, dest),
+        // Onto a directory that holds the source.
+        Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(Errno::ISDIR.into()),
         outcome => outcome?,
     }
     tree.sync_directory(&to.fd)?;

@@ -66,6 +66,8 @@ fn nameless(tree: &Tree, parent: &Parent) -> Sys<Option<OwnedFd>> {
             tree.named_only.store(true, Ordering::Relaxed);
             Ok(None)
         }
+        // Said of a directory that was removed, too; the other way tells.
+        Err(Errno::PERM) => Ok(None),
         Err(errno) => Err(errno),
     }
 }

@@ -125,6 +125,14 @@ impl Root {
         true
     }
 
+    /// Opens the root anew at its next use, if it was replaced.
+    pub fn look_again(&self) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(root) = current {
+            self.replaced(&root);
+        }
+    }
+
     fn make(&self) -> Sys<()> {
         let mut missing: Vec<&Path> = Vec::new();
         for path in self.path.ancestors() {

@@ -68,7 +68,7 @@ impl Session {
                     let free = temp::lock(&file)? && is_empty_and_named(&file)?;
                     if !free {
                         // Somebody else saw it first.
-                        return Err(Errno::NOENT.into());
+                        return Err(Fault::Lost);
                     }
                     if !parent.new {
                         forget_staged(&parent, name)?;
@@ -84,17 +84,14 @@ impl Session {
     /// Goes on where an upload or content ended.
     pub fn append(tree: &Tree, path: &str) -> Try<Session> {
         let name = path::name(path);
-        tree.again(|| {
+        tree.again_if_lost(|| {
             let parent = tree.existing_parent(path)?;
             let staged = temp::staged(name);
             match parent.open(&staged, OFlags::WRONLY) {
                 Ok(file) => {
                     own(&file)?;
-                    let id = Id::of(&rustix::fs::fstat(&file)?);
-                    if Id::of(&parent.look(&staged)?) != id {
-                        // Committed, and gone from there, before it was locked.
-                        return Err(Errno::NOENT.into());
-                    }
+                    // Committed, and gone from there, before it was locked?
+                    still_at(&parent, &staged, &file)?;
                     return resume(file, Place::Staged(staged), path);
                 }
                 Err(Errno::NOENT) => {}
@@ -128,12 +125,9 @@ fn over_existing(tree: &Tree, parent: &Parent, path: &str) -> Try<Session> {
     if found.st_size == 0 {
         let file = parent.open(name, OFlags::WRONLY)?;
         if temp::lock(&file)? && is_empty_and_named(&file)? {
-            let same = Id::of(&parent.look(name)?) == Id::of(&rustix::fs::fstat(&file)?);
-            if same {
-                forget_staged(parent, name)?;
-                return Session::new(file, Place::Final, Start::Empty);
-            }
-            return Err(Errno::NOENT.into());
+            still_at(parent, name, &file)?;
+            forget_staged(parent, name)?;
+            return Session::new(file, Place::Final, Start::Empty);
         }
     }
     stage(parent, name)
@@ -149,14 +143,11 @@ fn stage(parent: &Parent, name: &str) -> Try<Session> {
     if !temp::lock(&file)? {
         let (file, name) = create_temporary(parent)?;
         if !temp::lock(&file)? {
-            return Err(Errno::NOENT.into());
+            return Err(Fault::Lost);
         }
         return Session::new(file, Place::Aside(name), Start::Nothing);
     }
-    let id = Id::of(&rustix::fs::fstat(&file)?);
-    if Id::of(&parent.look(&staged)?) != id {
-        return Err(Errno::NOENT.into());
-    }
+    still_at(parent, &staged, &file)?;
     rustix::fs::ftruncate(&file, 0)?;
     Session::new(file, Place::Staged(staged), Start::Nothing)
 }
@@ -173,10 +164,20 @@ fn resume(file: OwnedFd, place: Place, path: &str) -> Try<Session> {
     let stat = rustix::fs::fstat(&file)?;
     only_a_file(&stat, path)?;
     if stat.st_nlink == 0 {
-        return Err(Errno::NOENT.into());
+        return Err(Fault::Lost);
     }
     let length = u64::try_from(stat.st_size).unwrap_or(0);
     Ok(Session { file, id: Id::of(&stat), place, start: Start::Length(length) })
+}
+
+/// Whether `name` still leads to the file that was opened there and then locked.
+pub fn still_at(parent: &Parent, name: &str, file: &OwnedFd) -> Try<()> {
+    let id = Id::of(&rustix::fs::fstat(file)?);
+    match parent.look(name) {
+        Ok(stat) if Id::of(&stat) == id => Ok(()),
+        Ok(_) | Err(Errno::NOENT) => Err(Fault::Lost),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn own(file: &OwnedFd) -> Try<()> {

@@ -66,21 +66,31 @@ impl Tree {
     /// The directory that holds `path`, if it exists; its entry is durable then.
     pub fn existing_parent(&self, path: &str) -> Try<Parent> {
         let directory = path::parent(path);
-        self.again(|| {
-            let fd = self.root.open(directory, DIRECTORY)?;
-            let root = self.root.existing()?;
-            self.settle(&root, directory, &fd)?;
-            Ok(Parent { fd, new: false })
+        let fd = self.root.open(directory, DIRECTORY)?;
+        let root = self.root.existing()?;
+        self.settle(&root, directory, &fd)?;
+        Ok(Parent { fd, new: false })
+    }
+
+    /// Takes a step that makes something again when it lost a race, be it that
+    /// the root was replaced.
+    pub fn again<T>(&self, mut step: impl FnMut() -> Try<T>) -> Try<T> {
+        self.again_if_lost(|| match step() {
+            Err(fault) if fault.is_race() => {
+                self.root.look_again();
+                Err(Fault::Lost)
+            }
+            outcome => outcome,
         })
     }
 
-    /// Takes `step` again when it lost a race.
-    pub fn again<T>(&self, mut step: impl FnMut() -> Try<T>) -> Try<T> {
+    /// Takes a step again that says it lost a race.
+    pub fn again_if_lost<T>(&self, mut step: impl FnMut() -> Try<T>) -> Try<T> {
         let mut left = ATTEMPTS;
         loop {
             left -= 1;
             match step() {
-                Err(fault) if fault.is_race() && left > 0 => {}
+                Err(Fault::Lost) if left > 0 => {}
                 outcome => return outcome,
             }
         }
@@ -221,6 +231,15 @@ impl Parent {
 
     pub fn rename(&self, from: &str, to: &str) -> Sys<()> {
         rustix::fs::renameat(&self.fd, from, &self.fd, to)
+    }
+
+    /// Renames, but over nothing, where the file system can tell.
+    pub fn rename_to_new(&self, from: &str, to: &str) -> Sys<()> {
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(&self.fd, from, &self.fd, to, flags) {
+            Err(Errno::INVAL | Errno::NOSYS) => self.rename(from, to),
+            outcome => outcome,
+        }
     }
 
     pub fn unlink(&self, name: &str) -> Sys<()> {

@@ -13,7 +13,7 @@ use rustix::process::{Pid, getpid};
 
 use super::errno::{Fault, Sys, Try};
 use super::root::Id;
-use super::session::{Place, Session, Start};
+use super::session::{self, Place, Session, Start};
 use super::temp;
 use super::tree::{Parent, Shared, Tree};
 use crate::context::Context;
@@ -267,19 +267,22 @@ fn check_final(tree: &Tree, parent: &Parent, id: Id, path: &str) -> Try<()> {
 /// another open upload has it.
 fn take_staged(parent: &Parent, aside: &str, name: &str) -> Try<String> {
     let staged = temp::staged(name);
-    let held = match parent.open(&staged, OFlags::WRONLY) {
-        Err(Errno::NOENT) => None,
-        outcome => Some(outcome?),
-    };
-    let free = match &held {
-        Some(held) => temp::lock(held)?,
-        None => true,
-    };
-    if !free {
+    let busy = || {
         let detail = "another upload to this path is open; only one can wait beside its content";
-        return Err(Error::new(Code::Conflict, detail).into());
+        Fault::from(Error::new(Code::Conflict, detail))
+    };
+    match parent.open(&staged, OFlags::WRONLY) {
+        Ok(held) if temp::lock(&held)? => {
+            session::still_at(parent, &staged, &held)?;
+            parent.rename(aside, &staged)?;
+        }
+        Ok(_) => return Err(busy()),
+        Err(Errno::NOENT) => match parent.rename_to_new(aside, &staged) {
+            Err(Errno::EXIST) => return Err(busy()),
+            outcome => outcome?,
+        },
+        Err(errno) => return Err(errno.into()),
     }
-    parent.rename(aside, &staged)?;
     Ok(staged)
 }
 
