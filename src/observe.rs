@@ -251,9 +251,8 @@ struct VerbMetrics {
 impl DriverMetrics {
     pub fn new(driver: &str) -> DriverMetrics {
         let families = &*FAMILIES;
-        let labels = |verb: Verb| {
-            vec![("driver", driver.to_string()), ("action", verb.name().to_string())]
-        };
+        let labels =
+            |verb: Verb| vec![("driver", driver.to_string()), ("action", verb.name().to_string())];
         let verb_metrics = |&verb: &Verb| VerbMetrics {
             seconds: families.seconds.get_or_create_owned(&labels(verb)),
             ok: families.calls.get_or_create_owned(&outcome_labels(driver, verb, "ok")),

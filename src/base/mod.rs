@@ -143,15 +143,13 @@ impl Driver for Base {
             return Err(Error::invalid_offset(path, offset).with_driver(&self.0.name));
         }
         self.checked(path::check(path))?;
-        let inner =
-            self.run(Verb::Reader, ctx, || self.0.driver.reader(ctx, path, offset))?;
+        let inner = self.run(Verb::Reader, ctx, || self.0.driver.reader(ctx, path, offset))?;
         Ok(Box::new(handles::BaseReader::new(self.0.clone(), ctx, path, inner)))
     }
 
     fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         self.checked(path::check(path))?;
-        let inner =
-            self.run(Verb::Writer, ctx, || self.0.driver.writer(ctx, path, append))?;
+        let inner = self.run(Verb::Writer, ctx, || self.0.driver.writer(ctx, path, append))?;
         Ok(Box::new(handles::BaseWriter::new(self.0.clone(), ctx, path, inner)))
     }
 

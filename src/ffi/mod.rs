@@ -22,6 +22,8 @@ mod context;
 mod driver;
 mod error;
 mod log;
+#[cfg(storagedriver_misread)]
+mod misread;
 mod operations;
 mod params;
 mod reader;

@@ -1,0 +1,125 @@
+/* Where things lie: the layout of the Distribution registry, so that either can
+ * serve and continue what the other stored.
+ *
+ *   blobs/sha256/<two>/<hex>/data                            bytes, by content
+ *   repositories/<name>/_layers/sha256/<hex>/link            blobs of a repository
+ *   repositories/<name>/_manifests/revisions/sha256/<hex>/link
+ *   repositories/<name>/_manifests/tags/<tag>/current/link
+ *   repositories/<name>/_manifests/tags/<tag>/index/sha256/<hex>/link
+ *   repositories/<name>/_uploads/<uuid>/{data,startedat}
+ *
+ * A link is a file that holds a digest as text. */
+#include "registry.h"
+
+#include <stdarg.h>
+
+#define ROOT "/docker/registry/v2"
+
+/* The grammar limits every part, so that no path is ever cut here. */
+static struct path make(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static struct path make(const char *format, ...)
+{
+    struct path path;
+    va_list     args;
+    va_start(args, format);
+    vsnprintf(path.s, sizeof path.s, format, args);
+    va_end(args);
+    return path;
+}
+
+static const char *hex_of(const char *digest)
+{
+    return digest + strlen("sha256:");
+}
+
+struct path path_repositories(void)
+{
+    return make(ROOT "/repositories");
+}
+
+struct path path_repository(const char *name, const char *below)
+{
+    return make(ROOT "/repositories/%s%s", name, below);
+}
+
+struct path path_blob(const char *digest)
+{
+    return make(ROOT "/blobs/sha256/%.2s/%s/data", hex_of(digest), hex_of(digest));
+}
+
+struct path path_layer(const char *name, const char *digest)
+{
+    return make(ROOT "/repositories/%s/_layers/sha256/%s", name, hex_of(digest));
+}
+
+struct path path_revision(const char *name, const char *digest)
+{
+    return make(ROOT "/repositories/%s/_manifests/revisions/sha256/%s", name, hex_of(digest));
+}
+
+struct path path_tag(const char *name, const char *tag, const char *below)
+{
+    return make(ROOT "/repositories/%s/_manifests/tags/%s%s", name, tag, below);
+}
+
+struct path path_upload(const char *name, const char *uuid, const char *below)
+{
+    return make(ROOT "/repositories/%s/_uploads/%s%s", name, uuid, below);
+}
+
+sd_status path_exists(struct path path, bool *yes, sd_error **err)
+{
+    sd_file_info *info = NULL;
+    sd_error     *why = NULL;
+    sd_status     rc = sd_stat(store, NULL, path.s, &info, &why);
+    *yes = rc == SD_OK;
+    if (rc == SD_ERR_PATH_NOT_FOUND) {
+        sd_error_free(why);
+        return SD_OK;
+    }
+    if (rc != SD_OK)
+        *err = why;
+    sd_file_info_free(info);
+    return rc;
+}
+
+sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err)
+{
+    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
+    sd_buffer  *text = NULL;
+    sd_status   rc = sd_get_content(store, NULL, path.s, &text, err);
+    if (rc != SD_OK)
+        return rc;
+    const char *found = (const char *)sd_buffer_data(text);
+    if (digest_valid(found)) {
+        memcpy(digest, found, DIGEST_LEN + 1);
+    } else {
+        rc = SD_ERR_CORRUPT;
+        *err = sd_error_new(rc, "link does not hold a sha256 digest");
+        sd_error_set_path(*err, path.s);
+    }
+    sd_buffer_free(text);
+    return rc;
+}
+
+sd_status link_write(struct path dir, const char *digest, sd_error **err)
+{
+    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
+    return sd_put_content(store, NULL, path.s, digest, DIGEST_LEN, err);
+}
+
+sd_status blob_find(const char *name, const char *digest, struct path *path, uint64_t *size,
+                    sd_error **err)
+{
+    char      target[DIGEST_LEN + 1];
+    sd_status rc = link_read(path_layer(name, digest), target, err);
+    if (rc != SD_OK)
+        return rc;
+    sd_file_info *info = NULL;
+    *path = path_blob(target);
+    rc = sd_stat(store, NULL, path->s, &info, err);
+    if (rc == SD_OK)
+        *size = info->size;
+    sd_file_info_free(info);
+    return rc;
+}
