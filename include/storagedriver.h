@@ -1337,6 +1337,62 @@ sd_status sd_metrics_set_hook(sd_metrics_fn hook, void *user);
  */
 sd_status sd_metrics_text(sd_buffer **out, sd_error **err);
 
+/* ---- 14. Conformance ------------------------------------------------------------- */
+
+/**
+ * Is told of each case when it has ended: SD_OK, SD_ERR_CONFORMANCE if it failed,
+ * SD_ERR_UNSUPPORTED if it was skipped. `detail` says why, or is "". Both texts
+ * are lent until it returns.
+ */
+typedef void (*sd_case_fn)(void *user, const char *name, sd_status status,
+                           const char *detail);
+
+/**
+ * What to run of the suite. Set struct_size to sizeof(sd_conformance_options) and
+ * everything else to zero, then what you need.
+ */
+typedef struct sd_conformance_options {
+    size_t struct_size;
+    /** A glob over the names of cases, "*append*"; NULL runs all. */
+    const char *filter;
+    /**
+     * The most bytes that a case may store at a time; 0: 128 MiB. The case of
+     * 5 GiB runs only where this allows it.
+     */
+    uint64_t max_object_size;
+    /** SD_CONFORMANCE_ flags. */
+    uint32_t flags;
+    /** Called on the calling thread after each case; may be NULL. */
+    sd_case_fn on_case;
+    /** Handed to `on_case`. */
+    void *user;
+} sd_conformance_options;
+
+#define SD_CONFORMANCE_NO_REDIRECT 0x1u  /* sd_conformance_options.flags: do not ask
+                                            for redirect URLs. */
+
+/**
+ * Put a driver to the test: run every promise of this library as a case named
+ * "topic/promise".
+ *
+ * Works below two random directories of its own and deletes those alone, so it
+ * may run on a store that is in use. The report is a JSON object: "driver",
+ * "seed", "directory", "passed", "failed", "skipped", and "cases" with "name",
+ * "outcome", "detail" and "duration_ms".
+ *
+ * Ownership: `options` may be NULL. `*report_json` is yours; free it with
+ *            sd_buffer_free. It is written also when the call returns
+ *            SD_ERR_CONFORMANCE. `report_json` may be NULL.
+ * Threads:   shared; the cases use threads of their own, `on_case` does not.
+ * Errors:    SD_ERR_CONFORMANCE       at least one case failed
+ *            SD_ERR_INVALID_ARGUMENT  the filter is malformed or matches nothing
+ *            SD_ERR_CANCELLED, SD_ERR_DEADLINE  from `ctx`, between two cases
+ * Since:     1.0
+ */
+sd_status sd_conformance_run(const sd_driver *driver, const sd_context *ctx,
+                             const sd_conformance_options *options,
+                             sd_buffer **report_json, sd_error **err);
+
 /* ---- 15. Runtime ----------------------------------------------------------------- */
 
 /**

@@ -45,13 +45,23 @@ pub struct BaseWriter {
     ctx: Context,
     path: String,
     state: State,
+    /// What a cancelled upload had, which its driver has forgotten.
+    size_at_cancel: Option<u64>,
     inner: Box<dyn Writer>,
 }
 
 impl BaseWriter {
     pub fn new(core: Arc<Core>, ctx: &Context, path: &str, inner: Box<dyn Writer>) -> BaseWriter {
         let (ctx, path) = (ctx.clone(), path.to_string());
-        BaseWriter { core, birth: Birth::now(), ctx, path, state: State::Open, inner }
+        BaseWriter {
+            core,
+            birth: Birth::now(),
+            ctx,
+            path,
+            state: State::Open,
+            size_at_cancel: None,
+            inner,
+        }
     }
 
     /// One step of the state machine around one call of the driver. A panic
@@ -87,7 +97,7 @@ impl Writer for BaseWriter {
     }
 
     fn size(&self) -> u64 {
-        self.inner.size()
+        self.size_at_cancel.unwrap_or_else(|| self.inner.size())
     }
 
     fn commit(&mut self, ctx: &Context) -> Result<()> {
@@ -95,7 +105,10 @@ impl Writer for BaseWriter {
     }
 
     fn cancel(&mut self, ctx: &Context) -> Result<()> {
-        self.step(Action::Cancel, Verb::Cancel, ctx, 0, |w| w.cancel(ctx))
+        let size = self.size();
+        self.step(Action::Cancel, Verb::Cancel, ctx, 0, |w| w.cancel(ctx))?;
+        self.size_at_cancel = Some(size);
+        Ok(())
     }
 
     fn close(&mut self, ctx: &Context) -> Result<()> {

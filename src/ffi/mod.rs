@@ -18,6 +18,7 @@ mod handle;
 mod sized;
 mod text;
 
+mod conformance;
 mod context;
 mod driver;
 mod error;
@@ -33,6 +34,7 @@ mod version;
 mod walk;
 mod writer;
 
+pub use conformance::*;
 pub use context::*;
 pub use driver::*;
 pub use error::*;

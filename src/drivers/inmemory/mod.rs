@@ -176,7 +176,6 @@ impl Driver for InMemory {
 
     fn writer(&self, _ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         let tree = self.0.read();
-        tree.check_place(path)?;
         let found = if append {
             let upload = self.0.uploads().get(path).cloned();
             match upload {
@@ -184,6 +183,7 @@ impl Driver for InMemory {
                 None => tree.file(path)?.content.clone(),
             }
         } else {
+            tree.check_place(path)?;
             self.0.uploads().remove(path);
             Arc::default()
         };
