@@ -154,7 +154,9 @@ impl Context {
         }
     }
 
-    fn longest_sleep(&self) -> Option<Duration> {
+    /// How long a wait may sleep before it looks at the context again; `None`: until
+    /// it is woken.
+    pub fn longest_sleep(&self) -> Option<Duration> {
         let mut sleep = self.remaining()?;
         let mut next = self;
         while let Some(inner) = &next.0 {

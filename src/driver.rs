@@ -10,6 +10,7 @@
 use crate::context::Context;
 use crate::error::Result;
 use crate::names::Names;
+use crate::remote::{RemoteDriver, RemoteReader, RemoteWalker, RemoteWriter};
 
 /// What is known of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +144,11 @@ pub trait Driver: Send + Sync {
     ) -> Result<Option<Box<dyn Walker>>> {
         Ok(None)
     }
+
+    /// The same driver for callers that must not block, if it has such a side.
+    fn remote(&self) -> Option<&dyn RemoteDriver> {
+        None
+    }
 }
 
 /// A file being read. One thread at a time. Goes on with the content it was
@@ -150,6 +156,11 @@ pub trait Driver: Send + Sync {
 pub trait Reader: Send {
     /// Fills the front of `buf`, which is not empty; 0 is the end.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize>;
+
+    /// The same reader for callers that must not block.
+    fn remote(&mut self) -> Option<&mut dyn RemoteReader> {
+        None
+    }
 }
 
 /// An upload. One thread at a time. Dropped without `close` it loses what was
@@ -173,6 +184,11 @@ pub trait Writer: Send {
 
     /// Flushes so that an append can go on later, in any process.
     fn close(&mut self, ctx: &Context) -> Result<()>;
+
+    /// The same writer for callers that must not block.
+    fn remote(&mut self) -> Option<&mut dyn RemoteWriter> {
+        None
+    }
 }
 
 /// A walk in canonical order (`path::compare`), the start not included.
@@ -183,4 +199,9 @@ pub trait Walker: Send {
     /// Leaves out what is below the directory just returned. After a file, or
     /// before the first entry, it does nothing.
     fn skip_dir(&mut self);
+
+    /// The same walker for callers that must not block.
+    fn remote(&mut self) -> Option<&mut dyn RemoteWalker> {
+        None
+    }
 }

@@ -10,14 +10,15 @@ use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Error, Result};
 use crate::observe::{self, Level, Verb};
+use crate::remote::{RemoteReader, RemoteWalker, RemoteWriter};
 use crate::runtime::Birth;
 
 pub struct BaseReader {
-    core: Arc<Core>,
-    birth: Birth,
-    ctx: Context,
-    path: String,
-    inner: Box<dyn Reader>,
+    pub(super) core: Arc<Core>,
+    pub(super) birth: Birth,
+    pub(super) ctx: Context,
+    pub(super) path: String,
+    pub(super) inner: Box<dyn Reader>,
 }
 
 impl BaseReader {
@@ -27,27 +28,38 @@ impl BaseReader {
     }
 }
 
-impl Reader for BaseReader {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+impl BaseReader {
+    pub(super) fn check_room(&self, buf: &[u8]) -> Result<()> {
         if buf.is_empty() {
             let error = Error::invalid_argument("a read needs room for one byte at least");
             return Err(error.with_driver(&self.core.name).with_path(&self.path));
         }
+        Ok(())
+    }
+}
+
+impl Reader for BaseReader {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        self.check_room(buf)?;
         let call = Call::begin_on(self.birth, &self.core, Verb::Read, &self.ctx)?;
         let outcome = self.inner.read(buf).map_err(|error| error.or_path(&self.path));
         call.end(outcome, |len| *len)
     }
+
+    fn remote(&mut self) -> Option<&mut dyn RemoteReader> {
+        self.inner.remote().is_some().then_some(self)
+    }
 }
 
 pub struct BaseWriter {
-    core: Arc<Core>,
-    birth: Birth,
-    ctx: Context,
-    path: String,
+    pub(super) core: Arc<Core>,
+    pub(super) birth: Birth,
+    pub(super) ctx: Context,
+    pub(super) path: String,
     state: State,
     /// What a cancelled upload had, which its driver has forgotten.
     size_at_cancel: Option<u64>,
-    inner: Box<dyn Writer>,
+    pub(super) inner: Box<dyn Writer>,
 }
 
 impl BaseWriter {
@@ -64,8 +76,7 @@ impl BaseWriter {
         }
     }
 
-    /// One step of the state machine around one call of the driver. A panic
-    /// inside leaves the writer broken.
+    /// One step of the state machine around one call of the driver.
     fn step(
         &mut self,
         action: Action,
@@ -74,18 +85,40 @@ impl BaseWriter {
         bytes: usize,
         work: impl FnOnce(&mut dyn Writer) -> Result<()>,
     ) -> Result<()> {
-        let named = |e: Error| e.with_driver(&self.core.name).or_path(&self.path);
-        let before = self.state;
-        if before.begin(action).map_err(named)? == Turn::Nothing {
-            self.state = before.end(action, true);
-            return Ok(());
-        }
-        self.state = State::Broken;
+        let Some(before) = self.begin_step(action)? else { return Ok(()) };
         let outcome = Call::begin_on(self.birth, &self.core, verb, ctx).and_then(|call| {
             let outcome = work(&mut *self.inner).map_err(|error| error.or_path(&self.path));
             call.end(outcome, |()| bytes)
         });
+        self.end_step(action, before, outcome)
+    }
+
+    /// The state to go on from; `None` if nothing is left to do. A step that does
+    /// not end, by a panic or because its task was dropped, leaves a broken writer.
+    pub(super) fn begin_step(&mut self, action: Action) -> Result<Option<State>> {
+        let named = |e: Error| e.with_driver(&self.core.name).or_path(&self.path);
+        let before = self.state;
+        if before.begin(action).map_err(named)? == Turn::Nothing {
+            self.state = before.end(action, true);
+            return Ok(None);
+        }
+        if action == Action::Cancel {
+            self.size_at_cancel = Some(self.inner.size());
+        }
+        self.state = State::Broken;
+        Ok(Some(before))
+    }
+
+    pub(super) fn end_step(
+        &mut self,
+        action: Action,
+        before: State,
+        outcome: Result<()>,
+    ) -> Result<()> {
         self.state = before.end(action, outcome.is_ok());
+        if self.state != State::Cancelled {
+            self.size_at_cancel = None;
+        }
         outcome
     }
 }
@@ -105,14 +138,15 @@ impl Writer for BaseWriter {
     }
 
     fn cancel(&mut self, ctx: &Context) -> Result<()> {
-        let size = self.size();
-        self.step(Action::Cancel, Verb::Cancel, ctx, 0, |w| w.cancel(ctx))?;
-        self.size_at_cancel = Some(size);
-        Ok(())
+        self.step(Action::Cancel, Verb::Cancel, ctx, 0, |w| w.cancel(ctx))
     }
 
     fn close(&mut self, ctx: &Context) -> Result<()> {
         self.step(Action::Close, Verb::Close, ctx, 0, |w| w.close(ctx))
+    }
+
+    fn remote(&mut self) -> Option<&mut dyn RemoteWriter> {
+        self.inner.remote().is_some().then_some(self)
     }
 }
 
@@ -128,10 +162,10 @@ impl Drop for BaseWriter {
 }
 
 pub struct BaseWalker {
-    core: Arc<Core>,
-    birth: Birth,
-    ctx: Context,
-    inner: Box<dyn Walker>,
+    pub(super) core: Arc<Core>,
+    pub(super) birth: Birth,
+    pub(super) ctx: Context,
+    pub(super) inner: Box<dyn Walker>,
 }
 
 impl BaseWalker {
@@ -148,5 +182,9 @@ impl Walker for BaseWalker {
 
     fn skip_dir(&mut self) {
         self.inner.skip_dir();
+    }
+
+    fn remote(&mut self) -> Option<&mut dyn RemoteWalker> {
+        self.inner.remote().is_some().then_some(self)
     }
 }

@@ -5,6 +5,7 @@
 //! A call is `Call::begin`, the driver's work, `Call::end`, whoever makes it.
 
 mod handles;
+mod remote;
 mod slots;
 mod writer_state;
 
@@ -19,12 +20,17 @@ use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::observe::{self, DriverMetrics, InFlight, Level, Verb};
 use crate::path;
+use crate::remote::RemoteDriver;
 use crate::runtime::{Birth, Gate, Inside};
 use crate::walk::EntriesWalker;
 use slots::{Slot, Slots};
 
 /// Children in a page when the caller names no limit.
 const DEFAULT_PAGE: usize = 1000;
+
+fn page_size(limit: usize) -> usize {
+    if limit == 0 { DEFAULT_PAGE } else { limit }
+}
 
 /// A driver as its users see it.
 pub struct Base(Arc<Core>);
@@ -54,6 +60,12 @@ impl Base {
     fn run<T>(&self, verb: Verb, ctx: &Context, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let call = Call::begin(&self.0, verb, ctx)?;
         call.end(work(), |_| 0)
+    }
+
+    /// Before the path, as Distribution has it.
+    fn check_offset(&self, path: &str, offset: i64) -> Result<()> {
+        let ok = if offset < 0 { Err(Error::invalid_offset(path, offset)) } else { Ok(()) };
+        self.checked(ok)
     }
 
     fn checked(&self, check: Result<()>) -> Result<()> {
@@ -107,7 +119,7 @@ impl Driver for Base {
     ) -> Result<Names> {
         self.checked(path::check_or_root(path))?;
         self.checked(start_after.map_or(Ok(()), path::check_or_root))?;
-        let limit = if limit == 0 { DEFAULT_PAGE } else { limit };
+        let limit = page_size(limit);
         self.run(Verb::List, ctx, || self.0.driver.list_page(ctx, path, start_after, limit))
     }
 
@@ -138,10 +150,7 @@ impl Driver for Base {
     }
 
     fn reader(&self, ctx: &Context, path: &str, offset: i64) -> Result<Box<dyn Reader>> {
-        // Before the path, as Distribution has it.
-        if offset < 0 {
-            return Err(Error::invalid_offset(path, offset).with_driver(&self.0.name));
-        }
+        self.check_offset(path, offset)?;
         self.checked(path::check(path))?;
         let inner = self.run(Verb::Reader, ctx, || self.0.driver.reader(ctx, path, offset))?;
         Ok(Box::new(handles::BaseReader::new(self.0.clone(), ctx, path, inner)))
@@ -172,6 +181,10 @@ impl Driver for Base {
         })?;
         Ok(Some(Box::new(handles::BaseWalker::new(self.0.clone(), ctx, inner))))
     }
+
+    fn remote(&self) -> Option<&dyn RemoteDriver> {
+        self.0.driver.remote().map(|_| self as &dyn RemoteDriver)
+    }
 }
 
 /// One call inside the driver: it holds a slot and is counted while it lives.
@@ -192,15 +205,19 @@ impl<'c> Call<'c> {
         let inside = core.gate.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = core.slots.as_ref().map(|slots| slots.acquire(ctx)).transpose();
-        Ok(Call {
-            core,
-            ctx,
-            verb,
-            _slot: slot.map_err(named)?,
-            _in_flight: core.metrics.begin(),
-            _inside: inside,
-            started: Instant::now(),
-        })
+        Ok(Call::new(core, verb, ctx, inside, slot.map_err(named)?))
+    }
+
+    fn new(
+        core: &'c Core,
+        verb: Verb,
+        ctx: &'c Context,
+        inside: Inside<'c>,
+        slot: Option<Slot>,
+    ) -> Call<'c> {
+        let in_flight = core.metrics.begin();
+        let started = Instant::now();
+        Call { core, ctx, verb, started, _slot: slot, _in_flight: in_flight, _inside: inside }
     }
 
     /// `begin` for an open handle, which does not outlive a fork.

@@ -5,11 +5,12 @@
 mod sys;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
+use crate::executor;
 
 /// How the library's own threads and driver processes are to be. Zero and `None`
 /// mean the default.
@@ -62,7 +63,38 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
         }
         thread::sleep(GLANCE);
     }
+    executor::shutdown(end.map_or(timeout, |end| end.saturating_duration_since(Instant::now())));
     Ok(())
+}
+
+/// What was configured, or the defaults.
+pub fn config() -> Config {
+    CONFIG.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+}
+
+/// A value of which a child of a fork has one of its own: what the parent's threads
+/// may have been in the middle of is left alone there.
+pub struct PerProcess<T: 'static> {
+    forks: u32,
+    value: T,
+    next: OnceLock<Box<PerProcess<T>>>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub const fn new(first: T) -> PerProcess<T> {
+        PerProcess { forks: 0, value: first, next: OnceLock::new() }
+    }
+
+    /// This process's.
+    pub fn get(&'static self) -> &'static T {
+        let now = forks();
+        let mut place = self;
+        while place.forks < now {
+            let fresh = || PerProcess { forks: now, value: T::default(), next: OnceLock::new() };
+            place = place.next.get_or_init(|| Box::new(fresh()));
+        }
+        &place.value
+    }
 }
 
 /// How many forks lie between the process that loaded the library and this one.
