@@ -62,7 +62,6 @@ t_lint() {
 
 t_unit() {
     cargo test --locked --lib
-    cargo test --locked --doc
 }
 
 t_header() {
