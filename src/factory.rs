@@ -23,12 +23,13 @@ pub const BUILT_IN: &[&str] = &[
 ];
 
 static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock::new(|| {
-    let mut built_in: BTreeMap<String, Constructor> = BTreeMap::new();
-    #[cfg(feature = "inmemory")]
-    built_in.insert("inmemory".into(), Arc::new(crate::drivers::inmemory::create));
-    #[cfg(feature = "filesystem")]
-    built_in.insert("filesystem".into(), Arc::new(crate::drivers::filesystem::create));
-    RwLock::new(built_in)
+    let built_in = [
+        #[cfg(feature = "filesystem")]
+        ("filesystem".into(), Arc::new(crate::drivers::filesystem::create) as Constructor),
+        #[cfg(feature = "inmemory")]
+        ("inmemory".into(), Arc::new(crate::drivers::inmemory::create) as Constructor),
+    ];
+    RwLock::new(BTreeMap::from(built_in))
 });
 
 /// Makes the driver called `name`: `InvalidDriver` if there is none.

@@ -1,0 +1,3 @@
+module storagedriver-smoke
+
+go 1.19
