@@ -14,7 +14,7 @@ keep=no
 case ${1-} in
 '') ;;
 --keep) keep=yes ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0; exit 2 ;;
+*) sed -n '2,8s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0; exit 2 ;;
 esac
 
 command -v cargo >/dev/null 2>&1 || die "no cargo: install Rust from https://rustup.rs"
