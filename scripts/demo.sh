@@ -14,7 +14,7 @@ keep=no
 case ${1-} in
 '') ;;
 --keep) keep=yes ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0; exit 2 ;;
+*) sed -n '2,8s/^# \{0,1\}//p' "$0"; [ "$1" = --help ] && exit 0; exit 2 ;;
 esac
 
 command -v cargo >/dev/null 2>&1 || die "no cargo: install Rust from https://rustup.rs"
@@ -76,11 +76,12 @@ echo "the same manifest and the same $(grep -c . "$work/sums.pulled") blobs, byt
 sed 's/ .*//; s/^/  sha256:/' "$work/sums.pulled"
 
 step "what the registry was asked"
-cut -c1-100 "$work/log"
+shorten='s/([0-9a-f]{12})[0-9a-f]{52}/\1.../g'
+grep ' /v2/' "$work/log" | sed -E "$shorten"
 
 step "what lies on disk: Distribution's layout, which its own registry can serve too"
 (cd "$work/store" && find . -type f -printf '%10s  %P\n') | sort -k2 |
-    sed -E 's/([0-9a-f]{12})[0-9a-f]{52}/\1.../g'
+    sed -E "$shorten"
 
 if [ "$keep" = yes ]; then
     step "the registry keeps running on $address; Ctrl-C ends it and removes $work"

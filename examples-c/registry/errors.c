@@ -48,7 +48,7 @@ void fail_store(struct request *rq, sd_error *err, enum error_code missing)
     json_t     *detail = json_loads(sd_error_json(err), 0, NULL);
     const char *message = NULL;
 
-    if (options.verbose)
+    if (options.verbose && why != SD_ERR_PATH_NOT_FOUND) /* that one is an answer */
         fprintf(stderr, "%s %s: %s: %s\n", sd_status_name(why), sd_error_driver(err),
                 sd_error_path(err), sd_error_message(err));
     switch (why) {

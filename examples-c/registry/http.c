@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <stdarg.h>
+#include <strings.h>
 #include <time.h>
 
 /* A refused body is read and dropped up to here, so that the client gets to see
@@ -38,8 +39,9 @@ static void log_end(const struct request *rq, enum MHD_RequestTerminationCode ho
                 (long long)(now_ms() - rq->started_ms), end);
 }
 
-/* The time a handler took must not count as idleness of the client: going from
- * no limit to a limit starts libmicrohttpd's clock anew. */
+/* The time a handler took for headers or body must not count as idleness of the
+ * client: going from no limit to a limit starts libmicrohttpd's clock anew. (It
+ * does so by itself when a reply is sent.) */
 static void restart_idle_clock(struct request *rq)
 {
     MHD_set_connection_option(rq->http, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
@@ -51,7 +53,6 @@ static enum MHD_Result send_reply(struct request *rq)
     if (rq->response == NULL)
         fail(rq, UNKNOWN, "no reply was made");
     reply_header(rq, "Docker-Distribution-Api-Version", "registry/2.0");
-    restart_idle_clock(rq);
     enum MHD_Result sent = MHD_queue_response(rq->http, rq->status, rq->response);
     MHD_destroy_response(rq->response);
     rq->response = NULL;
@@ -61,7 +62,7 @@ static enum MHD_Result send_reply(struct request *rq)
 static bool waits_for_continue(struct request *rq)
 {
     const char *expect = http_header(rq, MHD_HTTP_HEADER_EXPECT);
-    return expect != NULL && strcmp(expect, "100-continue") == 0;
+    return expect != NULL && strcasecmp(expect, "100-continue") == 0;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *http, const char *url,
@@ -81,6 +82,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *http, const 
         rq->method = method;
         log_begin(rq, url);
         route(rq, method, url);
+        restart_idle_clock(rq);
         if (rq->response != NULL && waits_for_continue(rq))
             return send_reply(rq);
         return MHD_YES;

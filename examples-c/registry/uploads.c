@@ -15,21 +15,34 @@
 /* ---- one request at a time per upload ---------------------------------- */
 
 static pthread_mutex_t busy_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t  busy_less = PTHREAD_COND_INITIALIZER;
 static struct request *busy_list;
 
+static bool is_busy(const char *uuid)
+{
+    const struct request *other = busy_list;
+    while (other != NULL && strcmp(other->ref, uuid) != 0)
+        other = other->next_busy;
+    return other != NULL;
+}
+
+/* Waits a second at most: long enough for a status request to pass, or for the
+ * end of a connection that its client has given up. */
 static bool claim(struct request *rq)
 {
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec++;
     pthread_mutex_lock(&busy_lock);
-    struct request *other = busy_list;
-    while (other != NULL && strcmp(other->ref, rq->ref) != 0)
-        other = other->next_busy;
-    if (other == NULL) {
+    while (is_busy(rq->ref) && pthread_cond_timedwait(&busy_less, &busy_lock, &limit) == 0)
+        ;
+    if (!is_busy(rq->ref)) {
         rq->busy = true;
         rq->next_busy = busy_list;
         busy_list = rq;
     }
     pthread_mutex_unlock(&busy_lock);
-    return other == NULL;
+    return rq->busy;
 }
 
 static void release(struct request *rq)
@@ -41,6 +54,7 @@ static void release(struct request *rq)
     while (*link != rq)
         link = &(*link)->next_busy;
     *link = rq->next_busy;
+    pthread_cond_broadcast(&busy_less);
     pthread_mutex_unlock(&busy_lock);
     rq->busy = false;
 }
