@@ -10,7 +10,7 @@
 //! renames or reuses; a second upload at the same time gets a name of its own.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, OFlags, Stat};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::confine::kind;
@@ -53,11 +53,6 @@ pub enum Start {
 }
 
 impl Session {
-    fn new(file: OwnedFd, place: Place, start: Start) -> Try<Session> {
-        let id = Id::of(&rustix::fs::fstat(&file)?);
-        Ok(Session { file, id, place, start })
-    }
-
     /// Starts over.
     pub fn fresh(tree: &Tree, path: &str) -> Try<Session> {
         let name = path::name(path);
@@ -65,15 +60,12 @@ impl Session {
             let parent = tree.parent(path)?;
             match parent.open(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL) {
                 Ok(file) => {
-                    let free = temp::lock(&file)? && is_empty_and_named(&file)?;
-                    if !free {
-                        // Somebody else saw it first.
-                        return Err(Fault::Lost);
-                    }
+                    // Somebody else may have seen it first.
+                    let Some(id) = lock_empty(&file)? else { return Err(Fault::Lost) };
                     if !parent.new {
                         forget_staged(&parent, name)?;
                     }
-                    Session::new(file, Place::Final, Start::Nothing)
+                    Ok(Session { file, id, place: Place::Final, start: Start::Nothing })
                 }
                 Err(Errno::EXIST) => over_existing(tree, &parent, path),
                 Err(errno) => Err(errno.into()),
@@ -89,10 +81,10 @@ impl Session {
             let staged = temp::staged(name);
             match parent.open(&staged, OFlags::WRONLY) {
                 Ok(file) => {
-                    own(&file)?;
+                    let session = resume(file, Place::Staged(staged.clone()), path)?;
                     // Committed, and gone from there, before it was locked?
-                    still_at(&parent, &staged, &file)?;
-                    return resume(file, Place::Staged(staged), path);
+                    still_at(&parent, &staged, session.id)?;
+                    return Ok(session);
                 }
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno.into()),
@@ -102,7 +94,6 @@ impl Session {
                 Err(Errno::LOOP) => tree.root.open(path, OFlags::WRONLY | OFlags::NONBLOCK)?,
                 outcome => outcome?,
             };
-            own(&file)?;
             resume(file, Place::Final, path)
         })
     }
@@ -124,10 +115,10 @@ fn over_existing(tree: &Tree, parent: &Parent, path: &str) -> Try<Session> {
     only_a_file(&found, path)?;
     if found.st_size == 0 {
         let file = parent.open(name, OFlags::WRONLY)?;
-        if temp::lock(&file)? && is_empty_and_named(&file)? {
-            still_at(parent, name, &file)?;
+        if let Some(id) = lock_empty(&file)? {
+            still_at(parent, name, id)?;
             forget_staged(parent, name)?;
-            return Session::new(file, Place::Final, Start::Empty);
+            return Ok(Session { file, id, place: Place::Final, start: Start::Empty });
         }
     }
     stage(parent, name)
@@ -145,11 +136,13 @@ fn stage(parent: &Parent, name: &str) -> Try<Session> {
         if !temp::lock(&file)? {
             return Err(Fault::Lost);
         }
-        return Session::new(file, Place::Aside(name), Start::Nothing);
+        let id = Id::of(&rustix::fs::fstat(&file)?);
+        return Ok(Session { file, id, place: Place::Aside(name), start: Start::Nothing });
     }
-    still_at(parent, &staged, &file)?;
+    let id = Id::of(&rustix::fs::fstat(&file)?);
+    still_at(parent, &staged, id)?;
     rustix::fs::ftruncate(&file, 0)?;
-    Session::new(file, Place::Staged(staged), Start::Nothing)
+    Ok(Session { file, id, place: Place::Staged(staged), start: Start::Nothing })
 }
 
 /// What was staged over content that is gone: an append must not find it.
@@ -161,6 +154,10 @@ fn forget_staged(parent: &Parent, name: &str) -> Try<()> {
 }
 
 fn resume(file: OwnedFd, place: Place, path: &str) -> Try<Session> {
+    if !temp::lock(&file)? {
+        let detail = "another writer is open at this path";
+        return Err(Error::new(Code::Conflict, detail).into());
+    }
     let stat = rustix::fs::fstat(&file)?;
     only_a_file(&stat, path)?;
     if stat.st_nlink == 0 {
@@ -171,8 +168,7 @@ fn resume(file: OwnedFd, place: Place, path: &str) -> Try<Session> {
 }
 
 /// Whether `name` still leads to the file that was opened there and then locked.
-pub fn still_at(parent: &Parent, name: &str, file: &OwnedFd) -> Try<()> {
-    let id = Id::of(&rustix::fs::fstat(file)?);
+pub fn still_at(parent: &Parent, name: &str, id: Id) -> Try<()> {
     match parent.look(name) {
         Ok(stat) if Id::of(&stat) == id => Ok(()),
         Ok(_) | Err(Errno::NOENT) => Err(Fault::Lost),
@@ -180,14 +176,11 @@ pub fn still_at(parent: &Parent, name: &str, file: &OwnedFd) -> Try<()> {
     }
 }
 
-fn own(file: &OwnedFd) -> Try<()> {
-    if temp::lock(file)? {
-        return Ok(());
+/// Locks a file that is nobody's yet: empty, and not removed meanwhile.
+fn lock_empty(file: &OwnedFd) -> Try<Option<Id>> {
+    if !temp::lock(file)? {
+        return Ok(None);
     }
-    Err(Fault::Told(Error::new(Code::Conflict, "another writer is open at this path")))
-}
-
-fn is_empty_and_named(file: &OwnedFd) -> Try<bool> {
-    let stat: Stat = rustix::fs::fstat(file)?;
-    Ok(stat.st_size == 0 && stat.st_nlink > 0)
+    let stat = rustix::fs::fstat(file)?;
+    Ok((stat.st_size == 0 && stat.st_nlink > 0).then(|| Id::of(&stat)))
 }

@@ -273,7 +273,7 @@ fn take_staged(parent: &Parent, aside: &str, name: &str) -> Try<String> {
     };
     match parent.open(&staged, OFlags::WRONLY) {
         Ok(held) if temp::lock(&held)? => {
-            session::still_at(parent, &staged, &held)?;
+            session::still_at(parent, &staged, Id::of(&rustix::fs::fstat(&held)?))?;
             parent.rename(aside, &staged)?;
         }
         Ok(_) => return Err(busy()),

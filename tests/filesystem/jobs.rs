@@ -1,0 +1,177 @@
+//! What the processes that the tests start do. A panic fails the test.
+
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use storagedriver::base::Base;
+use storagedriver::context::Context;
+use storagedriver::driver::Driver;
+use storagedriver::error::{Code, Result};
+
+use super::driver;
+
+pub fn run(job: &str, root: &Path) {
+    let driver = driver(root);
+    match job {
+        "make" => make(&driver),
+        "refused" => refused(&driver),
+        "few-descriptors" => few_descriptors(&driver),
+        "calls" => calls(&driver),
+        "order" => order(&driver),
+        _ => panic!("no job {job}"),
+    }
+}
+
+/// One file by each way that there is to make one.
+fn make(driver: &Base) {
+    let ctx = Context::none();
+    driver.put_content(&ctx, "/put/dir/file", b"x").unwrap();
+    driver.put_content(&ctx, "/put/dir/file", b"over").unwrap();
+    let mut writer = driver.writer(&ctx, "/written/file", false).unwrap();
+    writer.write(b"x").unwrap();
+    writer.commit(&ctx).unwrap();
+    let mut writer = driver.writer(&ctx, "/written/file", false).unwrap();
+    writer.write(b"staged").unwrap();
+    writer.commit(&ctx).unwrap();
+    driver.put_content(&ctx, "/source", b"x").unwrap();
+    driver.r#move(&ctx, "/source", "/moved/dir/file").unwrap();
+    assert_eq!(driver.get_content(&ctx, "/put/dir/file").unwrap(), b"over");
+    assert_eq!(driver.get_content(&ctx, "/written/file").unwrap(), b"staged");
+}
+
+/// A root where nothing is allowed.
+fn refused(driver: &Base) {
+    let ctx = Context::none();
+    let refused = |outcome: Result<()>| {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.code(), Code::Permission, "{error}");
+        assert!(error.detail().contains("permission denied (os error 13)"), "{error}");
+    };
+    refused(driver.put_content(&ctx, "/file", b"x"));
+    refused(driver.get_content(&ctx, "/file").map(drop));
+    refused(driver.stat(&ctx, "/file").map(drop));
+    refused(driver.list(&ctx, "/").map(drop));
+    refused(driver.writer(&ctx, "/file", false).map(drop));
+    refused(driver.writer(&ctx, "/file", true).map(drop));
+    refused(driver.delete(&ctx, "/file"));
+    refused(driver.r#move(&ctx, "/file", "/other"));
+}
+
+fn few_descriptors(driver: &Base) {
+    let ctx = Context::none();
+    driver.put_content(&ctx, "/a/b", b"x").unwrap();
+    let limit = Rlimit { current: Some(32), maximum: Some(32) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut held = Vec::new();
+    let error = loop {
+        match driver.reader(&ctx, "/a/b", 0) {
+            Ok(reader) => held.push(reader),
+            Err(error) => break error,
+        }
+    };
+    // The last one, too: what takes several may have stopped short of it.
+    let mut files = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+    }
+    for error in [
+        error,
+        driver.put_content(&ctx, "/a/c", b"x").unwrap_err(),
+        driver.writer(&ctx, "/a/d", false).map(drop).unwrap_err(),
+        driver.list(&ctx, "/").unwrap_err(),
+        driver.stat(&ctx, "/a/b").unwrap_err(),
+        driver.delete(&ctx, "/a").unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+        assert!(error.is_retryable());
+    }
+    assert!(held.len() > 10);
+    // With two to spare a small thing works, and nothing was leaked or left.
+    held.clear();
+    files.clear();
+    for _ in 0..100 {
+        driver.put_content(&ctx, "/a/c", b"x").unwrap();
+    }
+    assert_eq!(driver.list(&ctx, "/a").unwrap().iter().collect::<Vec<_>>(), ["/a/b", "/a/c"]);
+    driver.delete(&ctx, "/a").unwrap();
+}
+
+/// Shows in the trace where the next piece of work begins.
+fn mark(name: &str) {
+    let _ = std::fs::read_link(format!("/mark/{name}"));
+}
+
+fn calls(driver: &Base) {
+    let ctx = Context::none();
+    let data = [7; 4096];
+    // Directories warm, allocator too.
+    for path in ["/d/e/warm", "/d/e/old"] {
+        driver.put_content(&ctx, path, &data).unwrap();
+        driver.put_content(&ctx, path, &data).unwrap();
+        driver.get_content(&ctx, path).unwrap();
+    }
+    mark("put-new");
+    driver.put_content(&ctx, "/d/e/new", &data).unwrap();
+    mark("put-over");
+    driver.put_content(&ctx, "/d/e/old", &data).unwrap();
+    mark("get");
+    driver.get_content(&ctx, "/d/e/old").unwrap();
+    mark("stat");
+    driver.stat(&ctx, "/d/e/old").unwrap();
+    mark("stat-missing");
+    driver.stat(&ctx, "/d/e/missing").unwrap_err();
+    mark("list");
+    driver.list(&ctx, "/d/e").unwrap();
+    mark("entries");
+    assert_eq!(driver.entries(&ctx, "/d/e", None).unwrap().len(), 3);
+    mark("delete");
+    driver.delete(&ctx, "/d/e/new").unwrap();
+    mark("move");
+    driver.r#move(&ctx, "/d/e/old", "/d/e/moved").unwrap();
+    mark("append-missing");
+    driver.writer(&ctx, "/d/f/missing", true).map(drop).unwrap_err();
+    mark("upload");
+    let mut writer = driver.writer(&ctx, "/d/e/upload", false).unwrap();
+    mark("small-writes");
+    for _ in 0..64 {
+        writer.write(&data[..1000]).unwrap();
+    }
+    mark("large-write");
+    writer.write(&[0; 1 << 20]).unwrap();
+    mark("commit");
+    writer.commit(&ctx).unwrap();
+    mark("append");
+    let mut writer = driver.writer(&ctx, "/d/e/upload", true).unwrap();
+    mark("close");
+    writer.close(&ctx).unwrap();
+    mark("end");
+}
+
+fn order(driver: &Base) {
+    let ctx = Context::none();
+    driver.stat(&ctx, "/").unwrap();
+    mark("put-cold");
+    driver.put_content(&ctx, "/made/by/others/new/file", b"x").unwrap();
+    mark("put-warm");
+    driver.put_content(&ctx, "/made/by/others/new/second", b"x").unwrap();
+    mark("put-beside");
+    driver.put_content(&ctx, "/made/by/file", b"x").unwrap();
+    mark("delete");
+    driver.delete(&ctx, "/made/by/others").unwrap();
+    mark("put-again");
+    driver.put_content(&ctx, "/made/by/others/file", b"x").unwrap();
+    mark("upload");
+    let mut writer = driver.writer(&ctx, "/made/by/upload", false).unwrap();
+    writer.write(b"x").unwrap();
+    mark("close");
+    writer.close(&ctx).unwrap();
+    let mut writer = driver.writer(&ctx, "/made/by/file", false).unwrap();
+    writer.write(b"y").unwrap();
+    mark("commit-staged");
+    writer.commit(&ctx).unwrap();
+    mark("move");
+    driver.r#move(&ctx, "/made/by/upload", "/dest/dir/file").unwrap();
+    mark("link");
+    driver.put_content(&ctx, "/link/file", b"x").unwrap();
+    mark("end");
+}
