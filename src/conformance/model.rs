@@ -175,10 +175,8 @@ impl<'p> Model<'p> {
         }
         let what = self.note(format!("move {source} to {dest}"));
         self.agree(&what, self.p.driver.r#move(&self.p.ctx, &from, &to), expected)?;
-        if expected.is_none() && from != to {
-            if let Some(data) = self.files.remove(&from) {
-                self.insert(&to, data);
-            }
+        if let (None, Some(data)) = (expected, self.files.remove(&from)) {
+            self.insert(&to, data);
         }
         Ok(())
     }
