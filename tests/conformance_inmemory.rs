@@ -1,5 +1,7 @@
 //! The suite over the inmemory driver.
 
+#![cfg(feature = "inmemory")]
+
 mod common;
 
 use storagedriver::context::Context;

@@ -175,7 +175,9 @@ impl<'p> Model<'p> {
         }
         let what = self.note(format!("move {source} to {dest}"));
         self.agree(&what, self.p.driver.r#move(&self.p.ctx, &from, &to), expected)?;
-        if let (None, Some(data)) = (expected, self.files.remove(&from)) {
+        if expected.is_none()
+            && let Some(data) = self.files.remove(&from)
+        {
             self.insert(&to, data);
         }
         Ok(())
