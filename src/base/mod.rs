@@ -221,12 +221,7 @@ impl<'c> Call<'c> {
     }
 
     /// `begin` for an open handle, which does not outlive a fork.
-    fn begin_on(
-        birth: Birth,
-        core: &'c Core,
-        verb: Verb,
-        ctx: &'c Context,
-    ) -> Result<Call<'c>> {
+    fn begin_on(birth: Birth, core: &'c Core, verb: Verb, ctx: &'c Context) -> Result<Call<'c>> {
         birth.same_process().map_err(|error| error.with_driver(&core.name))?;
         Call::begin(core, verb, ctx)
     }

@@ -175,10 +175,10 @@ impl<'p> Model<'p> {
         }
         let what = self.note(format!("move {source} to {dest}"));
         self.agree(&what, self.p.driver.r#move(&self.p.ctx, &from, &to), expected)?;
-        if expected.is_none() && from != to {
-            if let Some(data) = self.files.remove(&from) {
-                self.insert(&to, data);
-            }
+        if expected.is_none()
+            && let Some(data) = self.files.remove(&from)
+        {
+            self.insert(&to, data);
         }
         Ok(())
     }

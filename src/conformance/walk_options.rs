@@ -109,7 +109,7 @@ fn before_its_start(p: &Probe<'_>) -> CaseResult {
 fn after_directory(p: &Probe<'_>) -> CaseResult {
     case(p, "", "folder3", &from("folder3/subfolder1/"))?;
     case(p, "", "folder1", &from("folder1/file1"))?;
-    case(p, "folder3", "folder3/subfolder2", &FOLDER3.get(4..).unwrap_or_default().to_vec())
+    case(p, "folder3", "folder3/subfolder2", FOLDER3.get(4..).unwrap_or_default())
 }
 
 fn without_subtree(p: &Probe<'_>) -> CaseResult {

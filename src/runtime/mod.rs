@@ -207,13 +207,16 @@ impl Drop for Inside<'_> {
             return;
         }
         RUNNING.fetch_sub(1, Ordering::Release);
-        let _ = self.gate.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            match unpack(word) {
-                (forks, calls) if forks == self.forks && calls != CUT_OFF => {
-                    Some(pack(forks, calls.saturating_sub(1)))
-                }
-                _ => None,
-            }
-        });
+        let _ =
+            self.gate.inside.fetch_update(
+                Ordering::AcqRel,
+                Ordering::Acquire,
+                |word| match unpack(word) {
+                    (forks, calls) if forks == self.forks && calls != CUT_OFF => {
+                        Some(pack(forks, calls.saturating_sub(1)))
+                    }
+                    _ => None,
+                },
+            );
     }
 }
