@@ -143,15 +143,13 @@ impl Driver for Base {
             return Err(Error::invalid_offset(path, offset).with_driver(&self.0.name));
         }
         self.checked(path::check(path))?;
-        let inner =
-            self.run(Verb::Reader, ctx, || self.0.driver.reader(ctx, path, offset))?;
+        let inner = self.run(Verb::Reader, ctx, || self.0.driver.reader(ctx, path, offset))?;
         Ok(Box::new(handles::BaseReader::new(self.0.clone(), ctx, path, inner)))
     }
 
     fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         self.checked(path::check(path))?;
-        let inner =
-            self.run(Verb::Writer, ctx, || self.0.driver.writer(ctx, path, append))?;
+        let inner = self.run(Verb::Writer, ctx, || self.0.driver.writer(ctx, path, append))?;
         Ok(Box::new(handles::BaseWriter::new(self.0.clone(), ctx, path, inner)))
     }
 
@@ -182,7 +180,7 @@ struct Call<'c> {
     ctx: &'c Context,
     verb: Verb,
     started: Instant,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
     _in_flight: InFlight,
     _running: Running,
 }
@@ -198,7 +196,7 @@ impl<'c> Call<'c> {
             core,
             ctx,
             verb,
-            _slot: slot.map_err(named)?,
+            slot: slot.map_err(named)?,
             _in_flight: core.metrics.begin(),
             _running: running,
             started: Instant::now(),
@@ -206,8 +204,10 @@ impl<'c> Call<'c> {
     }
 
     /// Names the error, counts, times and logs. `bytes`: how many a success moved.
-    fn end<T>(self, outcome: Result<T>, bytes: impl FnOnce(&T) -> usize) -> Result<T> {
+    fn end<T>(mut self, outcome: Result<T>, bytes: impl FnOnce(&T) -> usize) -> Result<T> {
         let duration = self.started.elapsed();
+        // No slot is held while a hook runs.
+        drop(self.slot.take());
         let outcome = outcome.map_err(|error| error.with_driver(&self.core.name));
         let (code, bytes) = match &outcome {
             Ok(value) => (None, bytes(value) as u64),
