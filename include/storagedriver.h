@@ -27,10 +27,6 @@
  * can always be printed with %s. BYTES are a pointer and a length; the pointer may
  * be NULL when the length is 0.
  *
- * PATHS begin with a slash and have no slash at their end; between slashes stand
- * names of one or more of A-Z a-z 0-9 . _ - which are neither "." nor "..". "/" is
- * the root, for stat, list and walk alone. They are the same on every driver.
- *
  * PATHS are absolute: one or more components, each after a slash, of the letters
  * A-Z and a-z, digits, dot, underscore and hyphen, but neither "." nor "..". "/"
  * alone names the root, where a directory is asked for. Directories come with the
@@ -316,7 +312,8 @@ const char *sd_error_json(const sd_error *error);
  * Say which path the error is about, in a driver written in C.
  *
  * Ownership: the text is copied.
- * Threads:   exclusive, and only before the error is handed over.
+ * Threads:   exclusive, and only before the error is handed over. Texts that the
+ *            error gave before are no longer valid.
  * Since:     1.0
  */
 void sd_error_set_path(sd_error *error, const char *path);
@@ -324,7 +321,8 @@ void sd_error_set_path(sd_error *error, const char *path);
 /**
  * Say which offset the error is about, in a driver written in C.
  *
- * Threads:   exclusive, and only before the error is handed over.
+ * Threads:   exclusive, and only before the error is handed over. Texts that the
+ *            error gave before are no longer valid.
  * Since:     1.0
  */
 void sd_error_set_offset(sd_error *error, int64_t offset);
@@ -332,7 +330,8 @@ void sd_error_set_offset(sd_error *error, int64_t offset);
 /**
  * Say what HTTP status the backend answered, in a driver written in C.
  *
- * Threads:   exclusive, and only before the error is handed over.
+ * Threads:   exclusive, and only before the error is handed over. Texts that the
+ *            error gave before are no longer valid.
  * Since:     1.0
  */
 void sd_error_set_http_status(sd_error *error, int32_t status);
@@ -341,7 +340,8 @@ void sd_error_set_http_status(sd_error *error, int32_t status);
  * Say how long the backend asks to wait, in a driver written in C. A negative time
  * is ignored.
  *
- * Threads:   exclusive, and only before the error is handed over.
+ * Threads:   exclusive, and only before the error is handed over. Texts that the
+ *            error gave before are no longer valid.
  * Since:     1.0
  */
 void sd_error_set_retry_after_ms(sd_error *error, int64_t milliseconds);
@@ -350,7 +350,8 @@ void sd_error_set_retry_after_ms(sd_error *error, int64_t milliseconds);
  * Say how the backend calls the request, in a driver written in C.
  *
  * Ownership: the text is copied.
- * Threads:   exclusive, and only before the error is handed over.
+ * Threads:   exclusive, and only before the error is handed over. Texts that the
+ *            error gave before are no longer valid.
  * Since:     1.0
  */
 void sd_error_set_request_id(sd_error *error, const char *id);
@@ -375,7 +376,7 @@ typedef struct sd_buffer sd_buffer;
  * Make a buffer with a copy of `len` bytes.
  *
  * Ownership: yours until you hand it over; sd_buffer_free it otherwise. NULL if
- *            `data` is NULL and `len` is not 0.
+ *            `data` is NULL and `len` is not 0, or if there is no memory for it.
  * Threads:   any.
  * Since:     1.0
  */
@@ -482,7 +483,7 @@ sd_file_info *sd_file_info_new(const char *path, uint64_t size, int64_t mtime_ns
                                uint32_t flags);
 
 /**
- * Free an info. NULL is fine.
+ * Free an info. NULL is fine, and one that is only lent stays as it is.
  *
  * Threads:   any.
  * Since:     1.0
@@ -707,7 +708,7 @@ void sd_context_cancel(const sd_context *ctx);
 sd_status sd_context_status(const sd_context *ctx);
 
 /**
- * Milliseconds left, 0 when it has ended, -1 without a limit.
+ * Milliseconds left, rounded up; 0 when it has ended, -1 without a limit.
  *
  * Threads:   any, at any time.
  * Since:     1.0
@@ -1436,8 +1437,10 @@ sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err
  *
  * Calls on drivers, readers, writers and walkers that exist now are refused with
  * SD_ERR_SHUTDOWN from here on; those that are running are waited for, up to
- * `timeout_ms`. Objects must still be freed. Afterwards the library may be
- * configured and used anew. A program that just exits need not call it.
+ * `timeout_ms`. Streams and walks with a callback are not: their next step is
+ * refused, and what they had begun stays as it is. Objects must still be
+ * freed. Afterwards the library may be configured and used anew. A program that
+ * just exits need not call it.
  *
  * Threads:   any, but not from inside a callback.
  * Errors:    SD_ERR_DEADLINE  calls were still running after `timeout_ms`; call it

@@ -80,9 +80,14 @@ impl Context {
 
     /// The fields, the parent's included; the nearer one wins.
     pub fn fields(&self) -> BTreeMap<String, String> {
-        let Some(inner) = &self.0 else { return BTreeMap::new() };
-        let mut fields = inner.parent.fields();
-        fields.extend(lock(&inner.fields).iter().map(|(k, v)| (k.clone(), v.clone())));
+        let mut fields = BTreeMap::new();
+        let mut next = self;
+        while let Some(inner) = &next.0 {
+            for (key, value) in lock(&inner.fields).iter() {
+                fields.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+            next = &inner.parent;
+        }
         fields
     }
 
@@ -199,6 +204,16 @@ impl Inner {
         let wakers: Vec<Waker> = lock(&self.waiters).values().cloned().collect();
         for waker in wakers {
             waker.wake();
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// Without recursion: a chain of contexts may be longer than a stack is deep.
+    fn drop(&mut self) {
+        let mut next = self.parent.0.take();
+        while let Some(mut parent) = next.and_then(Arc::into_inner) {
+            next = parent.parent.0.take();
         }
     }
 }

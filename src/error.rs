@@ -1,7 +1,7 @@
 //! What can go wrong: one error type, with a stable code and the attributes a
 //! registry needs to answer its client. Texts and JSON are Distribution's.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -310,7 +310,11 @@ impl fmt::Display for Error {
         if !self.0.driver.is_empty() {
             write!(f, "{}: ", self.0.driver)?;
         }
-        f.write_str(&self.text())
+        // Paths and names are shown as they were asked for, which may be anything.
+        for c in self.text().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
     }
 }
 
@@ -331,6 +335,13 @@ mod tests {
             Error::new(Code::InvalidDriver, "nope").to_string(),
             "StorageDriver not registered: nope"
         );
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_was_asked() {
+        let error = Error::invalid_path("/a\nb\u{1b}[31m").with_driver("foo");
+        assert_eq!(error.to_string(), "foo: invalid path: /a\\nb\\u{1b}[31m");
+        assert_eq!(error.path(), "/a\nb\u{1b}[31m");
     }
 
     #[test]

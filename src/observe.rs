@@ -70,8 +70,11 @@ thread_local! {
 pub fn set_log_hook(hook: Option<LogHook>, max_level: i32) -> Result<()> {
     refuse_in_hook()?;
     let level = if hook.is_some() { max_level } else { 0 };
-    let old = std::mem::replace(&mut *LOG.write().unwrap_or_else(PoisonError::into_inner), hook);
+    let mut current = LOG.write().unwrap_or_else(PoisonError::into_inner);
+    let old = std::mem::replace(&mut *current, hook);
+    // Under the lock, so that level and hook belong together.
     MAX_LEVEL.store(level, Ordering::Release);
+    drop(current);
     drop(old);
     Ok(())
 }
@@ -80,8 +83,10 @@ pub fn set_log_hook(hook: Option<LogHook>, max_level: i32) -> Result<()> {
 pub fn set_metric_hook(hook: Option<MetricHook>) -> Result<()> {
     refuse_in_hook()?;
     let wanted = hook.is_some();
-    let old = std::mem::replace(&mut *METRIC.write().unwrap_or_else(PoisonError::into_inner), hook);
+    let mut current = METRIC.write().unwrap_or_else(PoisonError::into_inner);
+    let old = std::mem::replace(&mut *current, hook);
     METRIC_WANTED.store(wanted, Ordering::Release);
+    drop(current);
     drop(old);
     Ok(())
 }
@@ -122,7 +127,10 @@ pub fn log(
         message: &message(),
         fields_json: &fields_json,
     };
-    if let Some(hook) = &*LOG.read().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(hook) = &*LOG.read().unwrap_or_else(PoisonError::into_inner)
+        // It may be another hook than the one that wanted the record.
+        && logs(level)
+    {
         in_hook(|| hook(&record));
     }
 }

@@ -193,7 +193,7 @@ struct Call<'c> {
     ctx: &'c Context,
     verb: Verb,
     started: Instant,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
     _in_flight: InFlight,
     _inside: Inside<'c>,
 }
@@ -217,7 +217,7 @@ impl<'c> Call<'c> {
     ) -> Call<'c> {
         let in_flight = core.metrics.begin();
         let started = Instant::now();
-        Call { core, ctx, verb, started, _slot: slot, _in_flight: in_flight, _inside: inside }
+        Call { core, ctx, verb, started, slot, _in_flight: in_flight, _inside: inside }
     }
 
     /// `begin` for an open handle, which does not outlive a fork.
@@ -227,8 +227,10 @@ impl<'c> Call<'c> {
     }
 
     /// Names the error, counts, times and logs. `bytes`: how many a success moved.
-    fn end<T>(self, outcome: Result<T>, bytes: impl FnOnce(&T) -> usize) -> Result<T> {
+    fn end<T>(mut self, outcome: Result<T>, bytes: impl FnOnce(&T) -> usize) -> Result<T> {
         let duration = self.started.elapsed();
+        // No slot is held while a hook runs.
+        drop(self.slot.take());
         let outcome = outcome.map_err(|error| error.with_driver(&self.core.name));
         let (code, bytes) = match &outcome {
             Ok(value) => (None, bytes(value) as u64),

@@ -95,9 +95,13 @@ fn caught(payload: &(dyn Any + Send)) -> Error {
         .map(|text| text.to_string())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "of an unknown kind".to_string());
+    let text = text.replace(char::is_control, " ");
     let detail = format!("a bug in the library, please report it: panic {text}");
-    observe::log(Level::Error, "boundary", &Context::none(), || detail.clone(), &[]);
-    Error::new(Code::Internal, detail.replace(['\n', '\0'], " "))
+    let message = || detail.clone();
+    let log = || observe::log(Level::Error, "boundary", &Context::none(), message, &[]);
+    // A hook set from Rust may itself be what panics.
+    drop(panic::catch_unwind(AssertUnwindSafe(log)));
+    Error::new(Code::Internal, detail)
 }
 
 /// Keeps the host's standard error free of panics inside our functions. Others,

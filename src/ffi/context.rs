@@ -125,7 +125,7 @@ pub unsafe extern "C" fn sd_context_status(ctx: *const sd_context) -> sd_status 
     }
 }
 
-/// Milliseconds left, 0 when it has ended, -1 without a limit.
+/// Milliseconds left, rounded up; 0 when it has ended, -1 without a limit.
 ///
 /// Threads:   any, at any time.
 /// Since:     1.0
@@ -138,7 +138,9 @@ pub unsafe extern "C" fn sd_context_remaining_ms(ctx: *const sd_context) -> i64 
             if ctx.status().is_err() {
                 return Ok(0);
             }
-            let millis = |left: Duration| i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+            // Rounded up: 0 is for what has ended.
+            let millis = |left: Duration| left.as_nanos().div_ceil(1_000_000);
+            let millis = |left| i64::try_from(millis(left)).unwrap_or(i64::MAX);
             Ok(ctx.remaining().map_or(-1, millis))
         })
     }

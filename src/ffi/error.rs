@@ -332,7 +332,8 @@ pub unsafe extern "C" fn sd_error_json(error: *const sd_error) -> *const c_char 
 /// Say which path the error is about, in a driver written in C.
 ///
 /// Ownership: the text is copied.
-/// Threads:   exclusive, and only before the error is handed over.
+/// Threads:   exclusive, and only before the error is handed over. Texts that the
+///            error gave before are no longer valid.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_error_set_path(error: *mut sd_error, path: *const c_char) {
@@ -348,7 +349,8 @@ pub unsafe extern "C" fn sd_error_set_path(error: *mut sd_error, path: *const c_
 
 /// Say which offset the error is about, in a driver written in C.
 ///
-/// Threads:   exclusive, and only before the error is handed over.
+/// Threads:   exclusive, and only before the error is handed over. Texts that the
+///            error gave before are no longer valid.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_error_set_offset(error: *mut sd_error, offset: i64) {
@@ -363,7 +365,8 @@ pub unsafe extern "C" fn sd_error_set_offset(error: *mut sd_error, offset: i64) 
 
 /// Say what HTTP status the backend answered, in a driver written in C.
 ///
-/// Threads:   exclusive, and only before the error is handed over.
+/// Threads:   exclusive, and only before the error is handed over. Texts that the
+///            error gave before are no longer valid.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_error_set_http_status(error: *mut sd_error, status: i32) {
@@ -379,7 +382,8 @@ pub unsafe extern "C" fn sd_error_set_http_status(error: *mut sd_error, status: 
 /// Say how long the backend asks to wait, in a driver written in C. A negative time
 /// is ignored.
 ///
-/// Threads:   exclusive, and only before the error is handed over.
+/// Threads:   exclusive, and only before the error is handed over. Texts that the
+///            error gave before are no longer valid.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_error_set_retry_after_ms(error: *mut sd_error, milliseconds: i64) {
@@ -397,7 +401,8 @@ pub unsafe extern "C" fn sd_error_set_retry_after_ms(error: *mut sd_error, milli
 /// Say how the backend calls the request, in a driver written in C.
 ///
 /// Ownership: the text is copied.
-/// Threads:   exclusive, and only before the error is handed over.
+/// Threads:   exclusive, and only before the error is handed over. Texts that the
+///            error gave before are no longer valid.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_error_set_request_id(error: *mut sd_error, id: *const c_char) {

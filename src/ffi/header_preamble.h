@@ -27,10 +27,6 @@
  * can always be printed with %s. BYTES are a pointer and a length; the pointer may
  * be NULL when the length is 0.
  *
- * PATHS begin with a slash and have no slash at their end; between slashes stand
- * names of one or more of A-Z a-z 0-9 . _ - which are neither "." nor "..". "/" is
- * the root, for stat, list and walk alone. They are the same on every driver.
- *
  * PATHS are absolute: one or more components, each after a slash, of the letters
  * A-Z and a-z, digits, dot, underscore and hyphen, but neither "." nor "..". "/"
  * alone names the root, where a directory is asked for. Directories come with the

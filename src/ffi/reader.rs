@@ -130,20 +130,17 @@ pub unsafe extern "C" fn sd_read_stream(
     // SAFETY: the header's promises.
     unsafe {
         boundary::run(err, |c| {
+            let mut total = c.total(total);
             let sink = sink.ok_or_else(|| Error::invalid_argument("sink is null"))?;
-            let driver = &c.share(driver, "driver")?.driver;
-            let (ctx, path) = (c.context(ctx)?, c.path(path, "path")?);
+            // Our own, in case that `sink` frees the caller's.
+            let driver = c.share(driver, "driver")?.driver.clone();
+            let (ctx, path) = (c.context(ctx)?.clone(), c.path(path, "path")?);
             let mut accept = |data: &[u8]| match sink(user, data.as_ptr().cast(), data.len()) {
                 SD_OK => Ok(Flow::Continue),
                 SD_STOP => Ok(Flow::Stop),
                 answer => Err(callback_failed(answer)),
             };
-            let mut count = 0;
-            let outcome = stream::read(&**driver, ctx, path, offset, &mut accept, &mut count);
-            if let Some(total) = c.optional_out(total) {
-                total.set(count);
-            }
-            outcome
+            stream::read(&*driver, &ctx, path, offset, &mut accept, &mut total.count)
         })
     }
 }

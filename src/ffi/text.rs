@@ -1,6 +1,7 @@
 //! Text, bytes and results in and out.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::boundary::Caller;
@@ -74,9 +75,10 @@ impl Caller {
         Ok(Out(unsafe { &mut *out.cast() }))
     }
 
-    /// A place for a result that may be NULL.
-    pub fn optional_out<T>(&self, out: *mut T) -> Option<Out<'_, T>> {
-        self.out(out, "").ok()
+    /// A count for the caller, who may not want it, and who gets it on failure as
+    /// well.
+    pub fn total(&self, out: *mut u64) -> Total<'_> {
+        Total { out, count: 0, caller: PhantomData }
     }
 }
 
@@ -96,6 +98,23 @@ pub struct Out<'c, T>(&'c mut MaybeUninit<T>);
 impl<T> Out<'_, T> {
     pub fn set(self, value: T) {
         self.0.write(value);
+    }
+}
+
+/// See `Caller::total`. Given to the caller when it is dropped, and not before: the
+/// place may lie in what a callback works on.
+pub struct Total<'c> {
+    out: *mut u64,
+    pub count: u64,
+    caller: PhantomData<&'c Caller>,
+}
+
+impl Drop for Total<'_> {
+    fn drop(&mut self) {
+        if !self.out.is_null() {
+            // SAFETY: the caller promises a place for a number.
+            unsafe { self.out.write(self.count) };
+        }
     }
 }
 

@@ -3,12 +3,11 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use super::boundary;
+use super::boundary::{self, Caller};
 use super::error::sd_status;
 use super::handle::{self, Opaque};
-use super::text::c_text;
 use crate::driver::FileInfo;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::names::Names;
 
 /// Bytes that you own. One NUL follows the last of them and is not counted, so
@@ -33,7 +32,7 @@ pub fn buffer(mut bytes: Vec<u8>) -> *mut sd_buffer {
 /// Make a buffer with a copy of `len` bytes.
 ///
 /// Ownership: yours until you hand it over; sd_buffer_free it otherwise. NULL if
-///            `data` is NULL and `len` is not 0.
+///            `data` is NULL and `len` is not 0, or if there is no memory for it.
 /// Threads:   any.
 /// Since:     1.0
 #[unsafe(no_mangle)]
@@ -42,7 +41,9 @@ pub unsafe extern "C" fn sd_buffer_new(data: *const c_void, len: usize) -> *mut 
     unsafe {
         boundary::value(ptr::null_mut(), |c| {
             let data = c.bytes(data, len, "data")?;
-            let mut bytes = Vec::with_capacity(len.saturating_add(1));
+            let mut bytes = Vec::new();
+            let no_memory = |_| Error::invalid_argument("data is longer than memory");
+            bytes.try_reserve_exact(len.saturating_add(1)).map_err(no_memory)?;
             bytes.extend_from_slice(data);
             Ok(buffer(bytes))
         })
@@ -110,8 +111,9 @@ pub unsafe extern "C" fn sd_names_push(names: *mut sd_names, name: *const c_char
     // SAFETY: the header's promises.
     unsafe {
         boundary::run(ptr::null_mut(), |c| {
-            let name = c.text(name, "name")?;
-            c.exclusive(names, "names")?.push(name);
+            // A copy first: it may be a name of this very list, which moves as it grows.
+            let name = c.text(name, "name")?.to_string();
+            c.exclusive(names, "names")?.push(&name);
             Ok(())
         })
     }
@@ -172,36 +174,46 @@ pub struct sd_file_info {
     pub flags: u32,
 }
 
-/// The struct and, behind it, what it points to.
+/// The struct and, behind it, what C does not see.
 #[repr(C)]
-struct OwnedInfo {
+struct Info {
     info: sd_file_info,
+    /// `OWNED` while it is C's to free. Infos have no tag at their start as handles
+    /// do; their size stands there.
+    owned: u64,
+    /// What `info.path` points to.
     path: Vec<u8>,
 }
 
-/// Points to `path`, which ends with a NUL.
-fn info_of(info: &FileInfo, path: &[u8]) -> sd_file_info {
-    sd_file_info {
-        struct_size: size_of::<sd_file_info>(),
-        path: path.as_ptr().cast(),
-        size: info.size,
-        mtime_ns: info.mtime_ns,
-        flags: if info.is_dir { SD_INFO_DIR } else { 0 },
+const OWNED: u64 = 0x5d49_4e46_4f5d_494e;
+
+impl Info {
+    fn new(info: &FileInfo, mut path: Vec<u8>, owned: u64) -> Info {
+        path.push(0);
+        let flags = if info.is_dir { SD_INFO_DIR } else { 0 };
+        let info = sd_file_info {
+            struct_size: size_of::<sd_file_info>(),
+            path: path.as_ptr().cast(),
+            size: info.size,
+            mtime_ns: info.mtime_ns,
+            flags,
+        };
+        Info { info, owned, path }
     }
 }
 
 /// An info for C to free.
 pub fn give_info(mut info: FileInfo) -> *mut sd_file_info {
-    let mut path = std::mem::take(&mut info.path).into_bytes();
-    path.push(0);
-    let owned = OwnedInfo { info: info_of(&info, &path), path };
-    Box::into_raw(Box::new(owned)).cast()
+    let path = std::mem::take(&mut info.path).into_bytes();
+    Box::into_raw(Box::new(Info::new(&info, path, OWNED))).cast()
 }
 
 /// Lends an info for one call of `lend`.
-pub fn lend_info<T>(info: &FileInfo, lend: impl FnOnce(&sd_file_info) -> T) -> T {
-    let path = c_text(&info.path);
-    lend(&info_of(info, path.as_bytes_with_nul()))
+pub fn lend_info<T>(info: &FileInfo, lend: impl FnOnce(*const sd_file_info) -> T) -> T {
+    let mut path = Vec::with_capacity(info.path.len() + 1);
+    path.extend_from_slice(info.path.as_bytes());
+    let lent = Info::new(info, path, 0);
+    lend((&raw const lent).cast())
 }
 
 /// Make an info, in a driver written in C. `flags` are SD_INFO_ flags.
@@ -230,14 +242,36 @@ pub unsafe extern "C" fn sd_file_info_new(
     }
 }
 
-/// Free an info. NULL is fine.
+/// Free an info. NULL is fine, and one that is only lent stays as it is.
 ///
 /// Threads:   any.
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_file_info_free(info: *mut sd_file_info) {
-    if !info.is_null() {
-        // SAFETY: the caller promises one that `give_info` boxed.
-        drop(unsafe { Box::from_raw(info.cast::<OwnedInfo>()) });
+    // SAFETY: the header's promises.
+    unsafe { boundary::value((), |c| c.take_info(info)) }
+}
+
+impl Caller {
+    fn take_info(&self, info: *mut sd_file_info) -> Result<()> {
+        if info.is_null() || !info.is_aligned() {
+            return Ok(());
+        }
+        // SAFETY: the caller promises an info of ours, which starts with its size.
+        // Handles start with a tag, so that no live one passes for an info.
+        let size = unsafe { (&raw const (*info).struct_size).read() };
+        if size != size_of::<sd_file_info>() {
+            return Ok(());
+        }
+        let info = info.cast::<Info>();
+        // SAFETY: every info that we make is an `Info`.
+        if unsafe { (&raw const (*info).owned).read() } != OWNED {
+            return Ok(());
+        }
+        // SAFETY: as above.
+        unsafe { (&raw mut (*info).owned).write(0) };
+        // SAFETY: `give_info` boxed what is owned.
+        drop(unsafe { Box::from_raw(info) });
+        Ok(())
     }
 }

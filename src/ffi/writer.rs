@@ -11,7 +11,7 @@ use super::handle::{self, Opaque};
 use super::reader::callback_failed;
 use crate::context::Context;
 use crate::driver::{Driver, Writer};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::stream;
 
 /// An upload. It is open until a commit, a cancel or a close, which are allowed
@@ -264,23 +264,24 @@ pub unsafe extern "C" fn sd_write_stream(
     // SAFETY: the header's promises.
     unsafe {
         boundary::run(err, |c| {
+            let mut total = c.total(total);
             let source = source.ok_or_else(|| Error::invalid_argument("source is null"))?;
             let append = append(flags)?;
-            let driver = &c.share(driver, "driver")?.driver;
-            let (ctx, path) = (c.context(ctx)?, c.path(path, "path")?);
+            // Our own, in case that `source` frees the caller's.
+            let driver = c.share(driver, "driver")?.driver.clone();
+            let (ctx, path) = (c.context(ctx)?.clone(), c.path(path, "path")?);
             let mut fill = |buf: &mut [u8]| {
                 let mut len = 0;
                 match source(user, buf.as_mut_ptr().cast(), buf.len(), &mut len) {
                     SD_OK if len <= buf.len() => Ok(len),
+                    SD_OK => {
+                        let detail = format!("the callback gave {len} bytes for {}", buf.len());
+                        Err(Error::new(Code::Callback, detail))
+                    }
                     answer => Err(callback_failed(answer)),
                 }
             };
-            let mut count = 0;
-            let outcome = stream::write(&**driver, ctx, path, append, &mut fill, &mut count);
-            if let Some(total) = c.optional_out(total) {
-                total.set(count);
-            }
-            outcome
+            stream::write(&*driver, &ctx, path, append, &mut fill, &mut total.count)
         })
     }
 }

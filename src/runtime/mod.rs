@@ -53,11 +53,11 @@ pub fn configure(config: Config) -> Result<()> {
 pub fn shutdown(timeout: Duration) -> Result<()> {
     let end = Instant::now().checked_add(timeout);
     let mut config = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
-    GENERATION.fetch_add(1, Ordering::AcqRel);
+    GENERATION.fetch_add(1, Ordering::SeqCst);
     *config = None;
     USED.store(false, Ordering::Release);
     drop(config);
-    while RUNNING.load(Ordering::Acquire) > 0 {
+    while RUNNING.load(Ordering::SeqCst) > 0 {
         if end.is_some_and(|end| Instant::now() >= end) {
             return Err(Error::new(Code::Deadline, "calls are still running"));
         }
