@@ -79,8 +79,10 @@ pub unsafe extern "C" fn sd_conformance_run(
     // SAFETY: the header's promises.
     unsafe {
         boundary::run(err, |c| {
-            let out = c.optional_out(report_json);
-            let driver = &c.share(driver, "driver")?.driver;
+            let wants_report = !report_json.is_null();
+            let out = wants_report.then(|| c.out(report_json, "report_json")).transpose()?;
+            // Our own, in case that `on_case` frees the caller's.
+            let (driver, ctx) = (c.share(driver, "driver")?.driver.clone(), c.context(ctx)?.clone());
             let mut wanted = Options::default();
             let mut tell: Box<dyn FnMut(&CaseReport)>;
             if let Some(options) = c.sized(options)? {
@@ -99,7 +101,7 @@ pub unsafe extern "C" fn sd_conformance_run(
                     wanted.on_case = Some(&mut *tell);
                 }
             }
-            let report = conformance::run(&**driver, c.context(ctx)?, wanted)?;
+            let report = conformance::run(&*driver, &ctx, wanted)?;
             if let Some(out) = out {
                 out.set(buffer(report.to_json().into_bytes()));
             }
