@@ -1,7 +1,7 @@
 //! What can go wrong: one error type, with a stable code and the attributes a
 //! registry needs to answer its client. Texts and JSON are Distribution's.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -288,8 +288,18 @@ impl Error {
         }
     }
 
-    /// The message without the driver's name.
+    /// The message without the driver's name, on one line whatever was asked: paths
+    /// and names may be anything.
     fn text(&self) -> String {
+        let shown = |c: char| match c.is_control() {
+            true => c.escape_default().to_string(),
+            false => c.to_string(),
+        };
+        let text = self.raw_text();
+        if text.contains(char::is_control) { text.chars().map(shown).collect() } else { text }
+    }
+
+    fn raw_text(&self) -> String {
         let Fields { code, detail, path, offset, .. } = &*self.0;
         match code {
             Code::PathNotFound => format!("Path not found: {path}"),
@@ -310,11 +320,7 @@ impl fmt::Display for Error {
         if !self.0.driver.is_empty() {
             write!(f, "{}: ", self.0.driver)?;
         }
-        // Paths and names are shown as they were asked for, which may be anything.
-        for c in self.text().chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
-        }
-        Ok(())
+        f.write_str(&self.text())
     }
 }
 
