@@ -23,6 +23,7 @@ pub mod names;
 pub mod observe;
 pub mod params;
 pub mod path;
+pub mod queue;
 pub mod remote;
 pub mod runtime;
 pub mod stream;

@@ -23,16 +23,32 @@ const BLOCKING_THREADS: usize = 64;
 
 static CURRENT: PerProcess<Mutex<Option<Runtime>>> = PerProcess::new(Mutex::new(None));
 
+/// The threads of this process. What is handed to one that was shut down is
+/// dropped.
+pub struct Executor(Handle);
+
 /// The executor, started if it is not running.
-fn handle() -> Result<Handle> {
+pub fn current() -> Result<Executor> {
     let mut current = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(runtime) = &*current {
-        return Ok(runtime.handle().clone());
+        return Ok(Executor(runtime.handle().clone()));
     }
     let runtime = sys::with_signals_blocked(start)?;
-    let handle = runtime.handle().clone();
+    let executor = Executor(runtime.handle().clone());
     *current = Some(runtime);
-    Ok(handle)
+    Ok(executor)
+}
+
+impl Executor {
+    /// Runs a task to its end, whoever waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task);
+    }
+
+    /// Runs a job that may block, on a thread of the bounded pool.
+    pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
+        sys::with_signals_blocked(|| self.0.spawn_blocking(job));
+    }
 }
 
 fn start() -> Result<Runtime> {
@@ -50,31 +66,17 @@ fn start() -> Result<Runtime> {
         .map_err(|e| Error::new(Code::Driver, format!("the library's threads cannot start: {e}")))
 }
 
-/// Runs a task to its end, whoever waits for it.
-pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    handle()?.spawn(task);
-    Ok(())
-}
-
-/// Runs a job that may block, on a thread of the bounded pool.
-pub fn spawn_blocking(job: impl FnOnce() + Send + 'static) -> Result<()> {
-    let handle = handle()?;
-    sys::with_signals_blocked(|| handle.spawn_blocking(job));
-    Ok(())
-}
-
 /// Runs a task on the executor and parks this thread until it has ended. Whatever
 /// the task waits for must end with its own context.
 pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Result<T> {
     let (done, result) = oneshot::channel();
-    spawn(async move {
+    current()?.spawn(async move {
         // Nobody waits any more only if this thread panicked.
         let _ = done.send(task.await);
-    })?;
+    });
     let mut result = pin!(result);
-    let result = Context::none().wait(|waker| {
-        result.as_mut().poll(&mut TaskContext::from_waker(waker))
-    })?;
+    let result =
+        Context::none().wait(|waker| result.as_mut().poll(&mut TaskContext::from_waker(waker)))?;
     result.map_err(|_| Error::new(Code::Internal, "a task of the library ended in a panic"))
 }
 

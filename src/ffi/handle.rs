@@ -4,7 +4,7 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::boundary::Caller;
 use crate::error::{Error, Result};
@@ -31,8 +31,6 @@ struct Handle<T> {
     busy: AtomicBool,
     /// A call ended in a panic; the value may be half changed.
     poisoned: AtomicBool,
-    /// A number that may be read at any time, the size of a writer.
-    note: AtomicU64,
     value: UnsafeCell<T>,
 }
 
@@ -42,7 +40,6 @@ pub fn give<O: Opaque>(value: O::Value) -> *mut O {
         tag: AtomicU32::new(O::TAG),
         busy: AtomicBool::new(false),
         poisoned: AtomicBool::new(false),
-        note: AtomicU64::new(0),
         value: UnsafeCell::new(value),
     };
     Box::into_raw(Box::new(handle)).cast()
@@ -76,11 +73,6 @@ impl Caller {
         Ok(exclusive)
     }
 
-    /// The number kept beside the value.
-    pub fn note<O: Opaque>(&self, object: *const O, parameter: &str) -> Result<&AtomicU64> {
-        Ok(&self.handle(object, parameter)?.note)
-    }
-
     /// Takes an object back to be dropped; `None` for NULL and for what is no
     /// live object of this type.
     pub fn take<O: Opaque>(&self, object: *mut O) -> Option<O::Value> {
@@ -111,13 +103,6 @@ impl Caller {
 
 /// The sole use of an object, until dropped.
 pub struct Exclusive<'c, O: Opaque>(&'c Handle<O::Value>);
-
-impl<O: Opaque> Exclusive<'_, O> {
-    /// Leaves a number to be read while the object is in use.
-    pub fn set_note(&self, note: u64) {
-        self.0.note.store(note, Ordering::Release);
-    }
-}
 
 impl<O: Opaque> Deref for Exclusive<'_, O> {
     type Target = O::Value;

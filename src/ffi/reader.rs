@@ -9,6 +9,8 @@ use super::error::{SD_OK, SD_STOP, sd_error, sd_status};
 use super::handle::{self, Opaque};
 use crate::driver::{Driver, Reader};
 use crate::error::{Code, Error};
+use crate::lease::Lease;
+use crate::queue::SharedReader;
 use crate::stream::{self, Flow};
 
 /// A file being read. It goes on with the content it was opened on while the path
@@ -19,9 +21,13 @@ pub struct sd_reader {
 }
 
 impl Opaque for sd_reader {
-    type Value = Box<dyn Reader>;
+    type Value = SharedReader;
     const TAG: u32 = 0x5d52_4452;
     const NAME: &'static str = "sd_reader";
+}
+
+pub fn give_reader(reader: Box<dyn Reader>) -> *mut sd_reader {
+    handle::give(Lease::new("reader", reader))
 }
 
 /// Open a file for reading at `offset`. At or past the end it is an empty read,
@@ -50,7 +56,7 @@ pub unsafe extern "C" fn sd_reader_open(
             let out = c.out(out, "out")?;
             let driver = &c.share(driver, "driver")?.driver;
             let reader = driver.reader(c.context(ctx)?, c.path(path, "path")?, offset)?;
-            out.set(handle::give(reader));
+            out.set(give_reader(reader));
             Ok(())
         })
     }
@@ -81,7 +87,7 @@ pub unsafe extern "C" fn sd_reader_read(
         boundary::run(err, |c| {
             let out = c.out(len, "len")?;
             let buf = c.bytes_mut(buf, cap, "buf")?;
-            let len = c.exclusive(reader, "reader")?.read(buf)?;
+            let len = c.share(reader.cast_const(), "reader")?.take()?.object()?.read(buf)?;
             out.set(len);
             Ok(())
         })

@@ -13,6 +13,8 @@ use super::sized::SizedStruct;
 use super::value::{give_info, lend_info, sd_file_info};
 use crate::driver::{Driver, WalkOptions, Walker};
 use crate::error::{Code, Error, Result};
+use crate::lease::Lease;
+use crate::queue::SharedWalker;
 use crate::walk::{self, Step};
 
 /// Where a walk starts. Set struct_size to sizeof(sd_walk_options) and everything
@@ -114,7 +116,7 @@ pub struct sd_walker {
 }
 
 impl Opaque for sd_walker {
-    type Value = Box<dyn Walker>;
+    type Value = SharedWalker;
     const TAG: u32 = 0x5d57_4c4b;
     const NAME: &'static str = "sd_walker";
 }
@@ -142,7 +144,7 @@ pub unsafe extern "C" fn sd_walker_open(
     unsafe {
         boundary::run(err, |c| {
             let out = c.out(out, "out")?;
-            out.set(handle::give(c.walker(driver, ctx, path, options)?));
+            out.set(handle::give(Lease::new("walker", c.walker(driver, ctx, path, options)?)));
             Ok(())
         })
     }
@@ -165,7 +167,7 @@ pub unsafe extern "C" fn sd_walker_next(
     unsafe {
         boundary::run(err, |c| {
             let out = c.out(out, "out")?;
-            let info = c.exclusive(walker, "walker")?.next()?;
+            let info = c.share(walker.cast_const(), "walker")?.take()?.object()?.next()?;
             out.set(info.map_or(ptr::null_mut(), give_info));
             Ok(())
         })
@@ -182,7 +184,7 @@ pub unsafe extern "C" fn sd_walker_skip_dir(walker: *mut sd_walker) -> sd_status
     // SAFETY: the header's promises.
     unsafe {
         boundary::run(ptr::null_mut(), |c| {
-            c.exclusive(walker, "walker")?.skip_dir();
+            c.share(walker.cast_const(), "walker")?.take()?.object()?.skip_dir();
             Ok(())
         })
     }

@@ -1,7 +1,6 @@
 //! Section 9: writing.
 
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::Ordering;
 
 use super::boundary::{self, Caller};
 use super::context::sd_context;
@@ -12,6 +11,8 @@ use super::reader::callback_failed;
 use crate::context::Context;
 use crate::driver::{Driver, Writer};
 use crate::error::{Code, Error, Result};
+use crate::lease::Lease;
+use crate::queue::SharedWriter;
 use crate::stream;
 
 /// An upload. It is open until a commit, a cancel or a close, which are allowed
@@ -31,13 +32,20 @@ pub struct sd_writer {
 }
 
 impl Opaque for sd_writer {
-    type Value = Box<dyn Writer>;
+    type Value = SharedWriter;
     const TAG: u32 = 0x5d57_5254;
     const NAME: &'static str = "sd_writer";
 }
 
 /// sd_writer_open: go on where an earlier upload or committed content ended.
 pub const SD_WRITER_APPEND: u32 = 0x1;
+
+pub fn give_writer(writer: Box<dyn Writer>) -> *mut sd_writer {
+    let size = writer.size();
+    let lease = Lease::new("writer", writer);
+    lease.set_note(size);
+    handle::give(lease)
+}
 
 /// Open an upload.
 ///
@@ -70,10 +78,7 @@ pub unsafe extern "C" fn sd_writer_open(
             let append = append(flags)?;
             let driver = &c.share(driver, "driver")?.driver;
             let writer = driver.writer(c.context(ctx)?, c.path(path, "path")?, append)?;
-            let size = writer.size();
-            let writer = handle::give(writer);
-            c.note(writer, "writer")?.store(size, Ordering::Release);
-            out.set(writer);
+            out.set(give_writer(writer));
             Ok(())
         })
     }
@@ -98,9 +103,11 @@ unsafe fn step(
     // SAFETY: the same promise.
     unsafe {
         boundary::run(err, |c| {
-            let mut writer = c.exclusive(writer, "writer")?;
+            let lease = c.share(writer.cast_const(), "writer")?;
+            let mut taken = lease.take()?;
+            let writer = taken.object()?;
             let outcome = work(c, &mut **writer);
-            writer.set_note(writer.size());
+            lease.set_note(writer.size());
             outcome
         })
     }
@@ -136,7 +143,7 @@ pub unsafe extern "C" fn sd_writer_write(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_writer_size(writer: *const sd_writer) -> u64 {
     // SAFETY: the header's promises.
-    unsafe { boundary::value(0, |c| Ok(c.note(writer, "writer")?.load(Ordering::Acquire))) }
+    unsafe { boundary::value(0, |c| Ok(c.share(writer, "writer")?.note())) }
 }
 
 /// Runs `work` with the context that the call was given, not the opening one.

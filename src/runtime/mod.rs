@@ -127,6 +127,14 @@ impl Birth {
     pub fn same_process(self) -> Result<()> {
         if self.forks == forks() { Ok(()) } else { Err(after_fork()) }
     }
+
+    /// `Shutdown` if the library was shut down since.
+    pub fn same_generation(self) -> Result<()> {
+        if self.generation == GENERATION.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Shutdown, "the library was shut down"))
+    }
 }
 
 fn after_fork() -> Error {
@@ -180,10 +188,7 @@ impl Gate {
             Ok((counter, calls)) if calls == CUT_OFF || (counter != forks && calls > 0) => {
                 Err(after_fork())
             }
-            _ if GENERATION.load(Ordering::SeqCst) != self.birth.generation => {
-                Err(Error::new(Code::Shutdown, "the library was shut down"))
-            }
-            _ => Ok(inside),
+            _ => self.birth.same_generation().map(|()| inside),
         }
     }
 }

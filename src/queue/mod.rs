@@ -1,0 +1,187 @@
+//! The completion queue: calls are handed in, and exactly one answer comes back for
+//! each that was accepted, whatever happens to it.
+//!
+//! Remote drivers are spawned on the executor; the others run on its bounded pool.
+
+mod descriptor;
+mod inbox;
+mod submit;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::driver::{FileInfo, Reader, Walker, Writer};
+use crate::error::{Code, Error, Result};
+use crate::executor::{self, Executor};
+use crate::names::Names;
+use crate::runtime::Birth;
+use descriptor::Descriptor;
+use inbox::Inbox;
+
+/// What a call came to.
+pub enum Outcome {
+    /// Nothing but that it is done.
+    Done,
+    Content(Vec<u8>),
+    Info(FileInfo),
+    Names(Names),
+    /// `None`: serve the file yourself.
+    Url(Option<String>),
+    Reader(Box<dyn Reader>),
+    Writer(Box<dyn Writer>),
+    /// `None`: the walk is at its end.
+    Entry(Option<FileInfo>),
+}
+
+/// The answer to one submission.
+pub struct Completion {
+    pub tag: u64,
+    /// Bytes read or written by this call.
+    pub count: u64,
+    pub outcome: Result<Outcome>,
+}
+
+/// What a submission comes to: bytes moved, and the rest.
+type Answer = (u64, Result<Outcome>);
+
+/// Memory that a read fills, lent until its completion is taken.
+pub trait Room: AsMut<[u8]> + Send + 'static {}
+impl<T: AsMut<[u8]> + Send + 'static> Room for T {}
+
+/// Memory that a write reads, lent until its completion is taken.
+pub trait Load: AsRef<[u8]> + Send + Sync + 'static {}
+impl<T: AsRef<[u8]> + Send + Sync + 'static> Load for T {}
+
+/// A reader, writer or walker as the queue takes it.
+pub type Shared<T> = Arc<crate::lease::Lease<Box<T>>>;
+pub type SharedReader = Shared<dyn Reader>;
+pub type SharedWriter = Shared<dyn Writer>;
+pub type SharedWalker = Shared<dyn Walker>;
+
+/// Any thread may submit; one takes.
+pub struct Queue {
+    shared: Arc<State>,
+    birth: Birth,
+}
+
+struct State {
+    inbox: Inbox<Completion, Descriptor>,
+    /// The contexts of what is in flight, to end it when the queue goes.
+    in_flight: Mutex<(u64, BTreeMap<u64, Context>)>,
+}
+
+impl State {
+    fn in_flight(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Context>)> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    pub fn new() -> Result<Queue> {
+        let inbox = Inbox::new(Descriptor::new()?);
+        let shared = Arc::new(State { inbox, in_flight: Mutex::default() });
+        Ok(Queue { shared, birth: Birth::now() })
+    }
+
+    /// Readable while a completion waits.
+    pub fn descriptor(&self) -> RawFd {
+        self.shared.inbox.signal().number()
+    }
+
+    /// Submissions whose completion has not come yet.
+    pub fn in_flight(&self) -> usize {
+        self.shared.inbox.owed()
+    }
+
+    /// The next completion; `None` if none comes within `timeout`, which has no end
+    /// if it is `None`.
+    pub fn next(&self, timeout: Option<Duration>) -> Result<Option<Completion>> {
+        self.birth.same_process()?;
+        Ok(self.shared.inbox.next(timeout))
+    }
+
+    /// Promises a completion for `tag`, under a context that ends with the queue.
+    fn accept(&self, tag: u64, ctx: &Context) -> Result<Accepted> {
+        self.birth.same_process()?;
+        let executor = executor::current()?;
+        let ctx = Context::new(ctx);
+        if !self.shared.inbox.promise() {
+            return Err(Error::new(Code::Shutdown, "the queue is being freed"));
+        }
+        let mut in_flight = self.shared.in_flight();
+        let id = in_flight.0;
+        in_flight.0 += 1;
+        in_flight.1.insert(id, ctx.clone());
+        drop(in_flight);
+        let (state, birth) = (Some(self.shared.clone()), Birth::now());
+        Ok(Accepted { promise: Promise { state, tag, id, birth }, ctx, executor })
+    }
+}
+
+/// A submission for which a completion will come.
+struct Accepted {
+    promise: Promise,
+    ctx: Context,
+    executor: Executor,
+}
+
+impl Accepted {
+    /// Runs `task` on the executor.
+    fn spawn(self, task: impl Future<Output = Answer> + Send + 'static) {
+        let promise = self.promise;
+        self.executor.spawn(async move { promise.keep(task.await) });
+    }
+
+    /// Runs `job` on the pool.
+    fn run(self, job: impl FnOnce() -> Answer + Send + 'static) {
+        let promise = self.promise;
+        self.executor.run_blocking(move || promise.keep(job()));
+    }
+}
+
+impl Drop for Queue {
+    /// Ends what is in flight and waits for it: no lent memory is in use afterwards.
+    fn drop(&mut self) {
+        if self.birth.same_process().is_err() {
+            return;
+        }
+        // New ones cannot come: whoever submits holds the queue.
+        let contexts: Vec<Context> = self.shared.in_flight().1.values().cloned().collect();
+        contexts.iter().for_each(Context::cancel);
+        self.shared.inbox.close();
+    }
+}
+
+/// That a completion will come. Dropped without one, as by a panic or with an
+/// executor that was shut down, it sends an error.
+struct Promise {
+    /// `None` once it is kept.
+    state: Option<Arc<State>>,
+    tag: u64,
+    id: u64,
+    birth: Birth,
+}
+
+impl Promise {
+    fn keep(mut self, answer: Answer) {
+        self.send(answer);
+    }
+
+    fn send(&mut self, (count, outcome): Answer) {
+        let Some(state) = self.state.take() else { return };
+        state.in_flight().1.remove(&self.id);
+        state.inbox.put(Completion { tag: self.tag, count, outcome });
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let shutdown = self.birth.same_generation();
+        let internal = || Error::new(Code::Internal, "a call ended without an answer");
+        self.send((0, Err(shutdown.err().unwrap_or_else(internal))));
+    }
+}
