@@ -110,7 +110,7 @@ fn samples(p: &Probe<'_>) -> Result<Vec<Error>, super::probe::Stop> {
     let missed = driver.get_content(ctx, &missing);
     Ok(vec![
         p.expect_error("get_content", missed, Code::PathNotFound)?,
-        p.expect_error("stat", driver.stat(ctx, "odd \"path\"\n"), Code::InvalidPath)?,
+        p.expect_error("stat", driver.stat(ctx, "odd \"path\""), Code::InvalidPath)?,
         p.expect_error("reader", driver.reader(ctx, &file, -1), Code::InvalidOffset)?,
         p.expect_error("list", driver.list(ctx, &file), Code::NotDirectory)?,
         p.expect_error("write", closed.write(b"x"), Code::InvalidState)?,
@@ -141,5 +141,9 @@ fn one_line(p: &Probe<'_>) -> CaseResult {
         ensure!(!detail.contains("SD_ERR"), "the detail has the name of a code: {detail:?}");
         ensure!(!detail.ends_with('.'), "the detail ends with a dot: {detail:?}");
     }
+    // Even about a path that is none: a log has a record on each line.
+    let outcome = p.driver.stat(&p.ctx, "/several\nlines");
+    let text = p.expect_error("stat", outcome, Code::InvalidPath)?.to_string();
+    ensure!(!text.contains('\n'), "the text has several lines: {text:?}");
     Ok(())
 }
