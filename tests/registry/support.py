@@ -86,6 +86,7 @@ class RegistryCase(unittest.TestCase):
 
     def setUp(self):
         self.top = tempfile.mkdtemp(prefix="registry-test-")
+        self.addCleanup(shutil.rmtree, self.top)
         self.root = os.path.join(self.top, "root")
         self.outside = os.path.join(self.top, "outside")
         self.server = Server(self.root)
@@ -95,7 +96,6 @@ class RegistryCase(unittest.TestCase):
         if code != 0:
             print(self.server.log())
         self.server.errors.close()
-        shutil.rmtree(self.top)
         self.assertEqual(code, 0, "the server did not end clean")
 
     def restart(self, how=signal.SIGTERM):
