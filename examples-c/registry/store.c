@@ -83,9 +83,14 @@ sd_status path_exists(struct path path, bool *yes, sd_error **err)
     return rc;
 }
 
+static struct path link_in(struct path dir)
+{
+    return make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
+}
+
 sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err)
 {
-    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
+    struct path path = link_in(dir);
     sd_buffer  *text = NULL;
     sd_status   rc = sd_get_content(store, NULL, path.s, &text, err);
     if (rc != SD_OK)
@@ -102,10 +107,15 @@ sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err
     return rc;
 }
 
+/* The link alone: its directory stays, as Distribution leaves it. */
+sd_status link_delete(struct path dir, sd_error **err)
+{
+    return sd_delete(store, NULL, link_in(dir).s, err);
+}
+
 sd_status link_write(struct path dir, const char *digest, sd_error **err)
 {
-    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
-    return sd_put_content(store, NULL, path.s, digest, DIGEST_LEN, err);
+    return sd_put_content(store, NULL, link_in(dir).s, digest, DIGEST_LEN, err);
 }
 
 sd_status blob_find(const char *name, const char *digest, struct path *path, uint64_t *size,

@@ -102,7 +102,10 @@ class Served(PeerCase):
         data = b"a blob by itself"
         self.push_blob(storing, data, "image")
         self.call(deleting, "DELETE", f"/v2/image/blobs/{digest(data)}", status=202)
-        self.call(storing, "HEAD", f"/v2/image/blobs/{digest(data)}", status=404)
+        for peer in (storing, deleting):  # and is not there to be deleted again
+            for url in (f"/v2/image/blobs/{digest(data)}", f"/v2/image/manifests/{first_digest}"):
+                self.call(peer, "HEAD", url, status=404)
+                self.call(peer, "DELETE", url, status=404)
 
     @both_ways
     def test_both_answer_alike(self, first, second):
