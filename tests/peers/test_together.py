@@ -2,9 +2,10 @@
 """Both registries at once on one directory."""
 import concurrent.futures
 import os
+import threading
 import unittest
 
-from peers import Go, Ours, PeerCase, digest
+from peers import OCI_MANIFEST, Go, Ours, PeerCase, both_ways, digest
 
 
 class Together(PeerCase):
@@ -54,6 +55,30 @@ class Together(PeerCase):
                 for peer in peers:
                     self.blob_is(peer, digest(data), data, f"repo-{n}")
         self.assert_no_litter()
+
+    @both_ways
+    def test_links_can_be_read_while_the_other_writes_them_over(self, first, second):
+        writing, reading = self.start(first), self.start(second)
+        layer = b"a layer"
+        manifest = self.push_image(writing, [layer], "v1")
+        ended = threading.Event()
+
+        def write():
+            while not ended.is_set():
+                self.push_blob(writing, layer)
+                self.push_manifest(writing, manifest, "v1")
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            job = pool.submit(write)
+            try:
+                for _ in range(150):
+                    for url in ("manifests/v1", f"manifests/{digest(manifest)}",
+                                f"blobs/{digest(layer)}", f"blobs/{digest(b'{}')}"):
+                        self.call(reading, "GET", f"/v2/a/b/{url}", status=200,
+                                  headers={"Accept": OCI_MANIFEST})
+            finally:
+                ended.set()
+            job.result()
 
     def assert_no_litter(self):
         """No temporary file is left, and no upload."""
