@@ -124,7 +124,7 @@ void blob_get(struct request *rq)
 void blob_delete(struct request *rq)
 {
     sd_error *err = NULL;
-    if (sd_delete(store, NULL, path_layer(rq->name, rq->ref).s, &err) != SD_OK) {
+    if (link_delete(path_layer(rq->name, rq->ref), &err) != SD_OK) {
         fail_store(rq, err, BLOB_UNKNOWN);
         return;
     }

@@ -236,7 +236,7 @@ void manifest_delete(struct request *rq)
         if (rc == SD_OK)
             rc = untag(rq->name, rq->ref, &err);
         if (rc == SD_OK)
-            rc = sd_delete(store, NULL, path_revision(rq->name, rq->ref).s, &err);
+            rc = link_delete(path_revision(rq->name, rq->ref), &err);
     }
     if (rc != SD_OK)
         fail_store(rq, err, MANIFEST_UNKNOWN);

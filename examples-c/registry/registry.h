@@ -131,6 +131,7 @@ struct path path_upload(const char *name, const char *uuid, const char *below);
 sd_status path_exists(struct path path, bool *yes, sd_error **err);
 sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err);
 sd_status link_write(struct path dir, const char *digest, sd_error **err);
+sd_status link_delete(struct path dir, sd_error **err);
 /* The blob that repository `name` links as `digest`: its path and size. */
 sd_status blob_find(const char *name, const char *digest, struct path *path, uint64_t *size,
                     sd_error **err);

@@ -12,8 +12,11 @@
 #include "registry.h"
 
 #include <stdarg.h>
+#include <time.h>
 
 #define ROOT "/docker/registry/v2"
+/* A Go registry that writes a link over does so in place: for a moment it is short. */
+#define LINK_TRIES 20
 
 /* The grammar limits every part, so that no path is ever cut here. */
 static struct path make(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -83,29 +86,46 @@ sd_status path_exists(struct path path, bool *yes, sd_error **err)
     return rc;
 }
 
+static struct path link_in(struct path dir)
+{
+    return make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
+}
+
 sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err)
 {
-    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
-    sd_buffer  *text = NULL;
-    sd_status   rc = sd_get_content(store, NULL, path.s, &text, err);
-    if (rc != SD_OK)
-        return rc;
-    const char *found = (const char *)sd_buffer_data(text);
-    if (digest_valid(found)) {
-        memcpy(digest, found, DIGEST_LEN + 1);
-    } else {
-        rc = SD_ERR_CORRUPT;
-        *err = sd_error_new(rc, "link does not hold a sha256 digest");
-        sd_error_set_path(*err, path.s);
+    const struct timespec wait = {.tv_nsec = 5000000};
+    struct path           path = link_in(dir);
+    bool                  cut = true;
+    for (int tries = 0; cut && tries < LINK_TRIES; tries++) {
+        sd_buffer *text = NULL;
+        if (tries > 0)
+            nanosleep(&wait, NULL);
+        sd_status rc = sd_get_content(store, NULL, path.s, &text, err);
+        if (rc != SD_OK)
+            return rc;
+        const char *found = (const char *)sd_buffer_data(text);
+        bool        valid = digest_valid(found);
+        if (valid)
+            memcpy(digest, found, DIGEST_LEN + 1);
+        cut = sd_buffer_len(text) < DIGEST_LEN;
+        sd_buffer_free(text);
+        if (valid)
+            return SD_OK;
     }
-    sd_buffer_free(text);
-    return rc;
+    *err = sd_error_new(SD_ERR_CORRUPT, "link does not hold a sha256 digest");
+    sd_error_set_path(*err, path.s);
+    return SD_ERR_CORRUPT;
+}
+
+/* The link alone: its directory stays, as Distribution leaves it. */
+sd_status link_delete(struct path dir, sd_error **err)
+{
+    return sd_delete(store, NULL, link_in(dir).s, err);
 }
 
 sd_status link_write(struct path dir, const char *digest, sd_error **err)
 {
-    struct path path = make("%.*s/link", (int)sizeof dir.s - 6, dir.s);
-    return sd_put_content(store, NULL, path.s, digest, DIGEST_LEN, err);
+    return sd_put_content(store, NULL, link_in(dir).s, digest, DIGEST_LEN, err);
 }
 
 sd_status blob_find(const char *name, const char *digest, struct path *path, uint64_t *size,

@@ -495,9 +495,10 @@ class StoreErrors(RegistryCase):
     def test_a_damaged_link_is_an_error_not_an_absence(self):
         hexed = self.push_blob(b"x")[7:]
         path = self.on_disk("repositories/a/b/_layers/sha256", hexed, "link")
-        with open(path, "w", encoding="ascii") as link:
-            link.write("sha256:nonsense")
-        self.refused(500, "UNKNOWN", "GET", f"/v2/a/b/blobs/sha256:{hexed}")
+        for text in ("", "sha256:nonsense", "sha256:" + "x" * 64, f"sha256:{hexed}\n"):
+            with open(path, "w", encoding="ascii") as link:
+                link.write(text)
+            self.refused(500, "UNKNOWN", "GET", f"/v2/a/b/blobs/sha256:{hexed}")
 
     def test_a_link_without_its_blob_is_blob_unknown(self):
         hexed = self.push_blob(b"x")[7:]
