@@ -622,7 +622,7 @@ const char *sd_params_key(const sd_params *params, size_t index);
 
 /**
  * The parameters as JSON for a log: text is masked unless its key is known to be
- * harmless.
+ * harmless. In what a driver written in C is given, all text is masked.
  *
  * Ownership: yours; free it with sd_buffer_free. NULL only if `params` is.
  * Threads:   shared.
@@ -731,10 +731,10 @@ typedef struct sd_driver sd_driver;
 /**
  * Create a driver by its registered name.
  *
- * Looks the name up among the built-in drivers and those that were registered,
- * checks `params`, and opens whatever the driver needs before its first
- * operation. Unknown parameter keys are refused, so that a misspelt key is found
- * here and not in production.
+ * Looks the name up among the built-in drivers and those added with
+ * sd_factory_register, checks `params`, and opens whatever the driver needs before
+ * its first operation. Unknown parameter keys are refused, so that a misspelt key
+ * is found here and not in production.
  *
  * Ownership: `params`, which may be NULL, is copied; you may free it at once.
  *            `*out` is yours: release it with sd_driver_free. Readers, writers
@@ -1245,6 +1245,250 @@ sd_status sd_walker_skip_dir(sd_walker *walker);
  */
 void sd_walker_free(sd_walker *walker);
 
+/* ---- 11. Drivers written in C ---------------------------------------------------- */
+
+#define SD_CAP_REAL_DIRECTORIES      0x1u  /* A capability: an emptied directory
+                                              stays, and a file cannot lie over or
+                                              below another. */
+#define SD_CAP_VISIBLE_UPLOADS       0x2u  /* A capability: an upload that is not
+                                              committed can be read and listed. */
+#define SD_CAP_EXACT_APPEND          0x4u  /* A capability: an append to committed,
+                                              non-empty content works. */
+#define SD_CAP_SHRINKABLE            0x8u  /* A capability: cancelling an append
+                                              restores the length that its
+                                              writer_open found. */
+#define SD_CAP_MTIME_OF_DIRECTORIES 0x10u  /* A capability: stat of a directory knows
+                                              a modification time. */
+#define SD_CAP_REDIRECT             0x20u  /* A capability: redirect_url gives URLs.
+                                              Needs that slot. */
+
+/**
+ * The functions of a driver written in C, its slots. Set struct_size to
+ * sizeof(sd_driver_vtable) and everything else to zero, then fill in every slot;
+ * only free and redirect_url may stay NULL. `self` is whatever you gave for it to
+ * sd_driver_new, or what your factory's create stored.
+ *
+ * A driver is a tree of files. Directories come with the files below them and
+ * nobody makes them; unless SD_CAP_REAL_DIRECTORIES is set they also go with the
+ * last of these files. "/" always exists. Put a finished driver through
+ * sd_conformance_run: it checks all that is said here.
+ *
+ * ARGUMENTS. Paths follow the grammar of PATHS above; "/" reaches stat and list
+ * alone. Offsets are not negative. No pointer is NULL, `err` and `ctx` included,
+ * and all of them are lent for the call. The `ctx` of reader_open and writer_open
+ * stays valid until reader_free and writer_free. A slot that waits for something
+ * should ask sd_context_status(ctx) now and then and return what it says.
+ *
+ * ANSWERS. A slot returns SD_OK or an SD_ERR_ code. With a failure it may store an
+ * error of sd_error_new in `*err`. The library takes that over, adds the driver's
+ * name, and the path unless sd_error_set_path named another. The code that the
+ * slot returns counts, whatever code the error has. Outputs are stored on SD_OK
+ * alone; they are made with sd_buffer_new, sd_names_new and sd_file_info_new and
+ * are the library's from then on.
+ *
+ * A wrong answer (SD_OK without an output, the info of another path, a name from
+ * elsewhere, a number that is no status, a size that cannot be) makes the call
+ * fail with SD_ERR_DRIVER and a message that says what was wrong.
+ *
+ * FAILURES. SD_ERR_PATH_NOT_FOUND where nothing is at the path, also if it lies
+ * below a file. SD_ERR_NOT_DIRECTORY from list for a file. Where directories are
+ * real, SD_ERR_IS_DIRECTORY for a directory in place of a file, and
+ * SD_ERR_NOT_DIRECTORY for a file to be made below a file. SD_ERR_NO_SPACE,
+ * SD_ERR_PERMISSION, SD_ERR_THROTTLED and SD_ERR_UNAVAILABLE as they are described
+ * in section 2. SD_ERR_DRIVER for the rest, always with an error that explains it.
+ * What was reported as stored is stored: a slot that changes something returns
+ * when the change would survive a loss of power, as far as the store can tell.
+ *
+ * THREADS. Any thread may call a slot, and several at once may call the same one;
+ * only the slots of one reader or writer are called one after another. A slot may
+ * block, and may call the library, on other drivers as well. It must not throw or
+ * longjmp through the library. In a child of a fork no slot of a driver that was
+ * made before it is called, not even free; its calls return SD_ERR_FORKED.
+ */
+typedef struct sd_driver_vtable {
+    size_t struct_size;
+    /**
+     * SD_CAP_ flags: how this store differs from the simplest one, on which
+     * directories are only prefixes of files and uploads are hidden until commit.
+     */
+    uint32_t capabilities;
+    /**
+     * How many calls may run inside the driver at once; further ones wait until
+     * their context ends. 0: any number.
+     */
+    uint32_t max_concurrency;
+    /**
+     * Release `self`. Called once, when the last driver handle, reader, writer and
+     * walker is gone, on the thread that freed it. May be NULL.
+     */
+    void (*free)(void *self);
+    /** Give all bytes of the file. */
+    sd_status (*get_content)(void *self, const sd_context *ctx, const char *path,
+                             sd_buffer **out, sd_error **err);
+    /**
+     * Store the file, in place of what was there: all of it or, on failure,
+     * nothing. `len` may be 0.
+     */
+    sd_status (*put_content)(void *self, const sd_context *ctx, const char *path,
+                             const void *data, size_t len, sd_error **err);
+    /**
+     * Tell what is at the path, which the info repeats: a file with its size and
+     * the time of its last change, or a directory, of size 0. A time that is not
+     * known is 0; none is negative.
+     */
+    sd_status (*stat)(void *self, const sd_context *ctx, const char *path,
+                      sd_file_info **out, sd_error **err);
+    /**
+     * Give the full paths of the direct children, files and directories, in any
+     * order. Names that the grammar excludes must be left out.
+     */
+    sd_status (*list)(void *self, const sd_context *ctx, const char *path,
+                      sd_names **out, sd_error **err);
+    /**
+     * Move a file, over a file that may be at `dest`. Onto itself it only checks
+     * that the file exists. SD_ERR_IS_DIRECTORY, with the path, if `source` is a
+     * directory, on any store.
+     */
+    sd_status (*move)(void *self, const sd_context *ctx, const char *source,
+                      const char *dest, sd_error **err);
+    /**
+     * Delete the file, or the directory with everything below it, and the uploads
+     * at and below the path; but nothing beside it: "/ab" is not below "/a".
+     */
+    sd_status (*remove)(void *self, const sd_context *ctx, const char *path,
+                        sd_error **err);
+    /**
+     * Give a URL at which a client can fetch the file itself, or leave `*out` as it
+     * is, which is NULL, if there is none. `request` has all its fields; its method
+     * is never NULL. The file need not exist. The slot may be NULL.
+     */
+    sd_status (*redirect_url)(void *self, const sd_context *ctx, const char *path,
+                              const sd_redirect_request *request, sd_buffer **out,
+                              sd_error **err);
+    /**
+     * Open a file for reading. At or past its end `offset` is no error. `*reader`
+     * becomes anything but NULL, and is the reader of the next two slots. It goes on
+     * with this content, or fails with SD_ERR_CONFLICT, while the path is replaced.
+     */
+    sd_status (*reader_open)(void *self, const sd_context *ctx, const char *path,
+                             int64_t offset, void **reader, sd_error **err);
+    /**
+     * Fill the front of `buf`, which has `cap` bytes, at least one, and say in
+     * `*len` how many came; 0 is the end of the file and nothing else is. A failed
+     * read leaves the position where it was.
+     */
+    sd_status (*reader_read)(void *reader, void *buf, size_t cap, size_t *len,
+                             sd_error **err);
+    /** Release the reader. Called once, before `self` is freed. */
+    void (*reader_free)(void *reader);
+    /**
+     * Open an upload. `flags` is 0 or SD_WRITER_APPEND. Without it the upload starts
+     * over at size 0, an earlier one at the path is forgotten, and committed content
+     * stays as it is until writer_commit. With it the upload goes on where the last
+     * one at the path was closed; if there is none, after the committed content, or
+     * fails with SD_ERR_UNSUPPORTED if that is not empty and SD_CAP_EXACT_APPEND is
+     * not set; if there is none either, with SD_ERR_PATH_NOT_FOUND.
+     * `*writer` becomes anything but NULL, and is the writer of the slots below.
+     */
+    sd_status (*writer_open)(void *self, const sd_context *ctx, const char *path,
+                             uint32_t flags, void **writer, sd_error **err);
+    /**
+     * Take all `len` bytes, at least one, or fail. Called while the writer is open;
+     * after a failure only writer_cancel or writer_close follow.
+     */
+    sd_status (*writer_write)(void *writer, const void *data, size_t len,
+                              sd_error **err);
+    /**
+     * How many bytes the upload has: those of earlier sessions and every one that
+     * was taken, flushed or not. After writer_close: what an append would find.
+     */
+    uint64_t (*writer_size)(void *writer);
+    /**
+     * Make the upload the content of its path, durably and at once. Called while the
+     * writer is open. On failure nothing has changed at the path and the writer
+     * stays open; on success only writer_free follows.
+     */
+    sd_status (*writer_commit)(void *writer, const sd_context *ctx, sd_error **err);
+    /**
+     * Discard a fresh upload; take an append back to the length that writer_open
+     * found, or where the store cannot, discard that upload, too. Committed content
+     * stays. Called while the writer is open or after a failed write; on success
+     * only writer_free follows.
+     */
+    sd_status (*writer_cancel)(void *writer, const sd_context *ctx, sd_error **err);
+    /**
+     * Make what was written durable, uncommitted, so that an append can go on with
+     * it in any process. Called while the writer is open or after a failed write,
+     * when it keeps what it can; on success only writer_free follows.
+     */
+    sd_status (*writer_close)(void *writer, const sd_context *ctx, sd_error **err);
+    /**
+     * Release the writer, without any I/O that can fail. Called once, before `self`
+     * is freed, in any state: what was not flushed may be lost.
+     */
+    void (*writer_free)(void *writer);
+} sd_driver_vtable;
+
+/**
+ * How drivers of one name are made. Set struct_size to sizeof(sd_factory_vtable)
+ * and everything else to zero, then fill in the slots.
+ */
+typedef struct sd_factory_vtable {
+    size_t struct_size;
+    /**
+     * Make a driver: `*vtable` becomes its functions, which are copied, and `*self`
+     * what they work on, which may be NULL. `params` is lent for the call; refuse
+     * what you do not know in it, by name, with SD_ERR_INVALID_PARAMETER. Called by
+     * any thread, several at once. What is said at sd_driver_vtable about arguments
+     * and answers holds. If the vtable is one that sd_driver_new would refuse,
+     * sd_factory_create fails with SD_ERR_DRIVER and `*self` goes to its free.
+     */
+    sd_status (*create)(void *user, const sd_context *ctx, const sd_params *params,
+                        const sd_driver_vtable **vtable, void **self, sd_error **err);
+    /**
+     * Release `user`. Called once, by sd_runtime_shutdown, though drivers that were
+     * made may still be there. May be NULL.
+     */
+    void (*free)(void *user);
+} sd_factory_vtable;
+
+/**
+ * Make a driver from functions of your own, without registering a name for it.
+ *
+ * It is used like any other: paths are checked, writers keep to their states, and
+ * calls are counted, timed and logged under `name`, which consists of lower-case
+ * letters, digits and hyphens.
+ *
+ * Ownership: `vtable` is copied. On success `self` is the library's, which gives
+ *            it to the vtable's free in the end; on failure it stays yours.
+ *            `*out` is yours: release it with sd_driver_free.
+ * Threads:   any.
+ * Errors:    SD_ERR_INVALID_ARGUMENT  a slot is NULL that may not be, or a
+ *                                     capability is unknown: the message names it;
+ *                                     `name` is no name
+ *            SD_ERR_STRUCT_SIZE       the vtable has slots that this library has not
+ * Since:     1.0
+ */
+sd_status sd_driver_new(const char *name, const sd_driver_vtable *vtable, void *self,
+                        sd_driver **out, sd_error **err);
+
+/**
+ * Add a name that sd_factory_create knows, until sd_runtime_shutdown.
+ *
+ * A program may do so before it does anything else, in a static initialiser too:
+ * nothing starts. sd_runtime_shutdown removes every name that was added.
+ *
+ * Ownership: `vtable` is copied. On success `user` is the library's, which gives
+ *            it to the vtable's free in the end; on failure it stays yours.
+ * Threads:   any.
+ * Errors:    SD_ERR_ALREADY_REGISTERED  a driver has this name
+ *            SD_ERR_INVALID_ARGUMENT    create is NULL, or `name` is no name:
+ *                                       lower-case letters, digits and hyphens
+ * Since:     1.0
+ */
+sd_status sd_factory_register(const char *name, const sd_factory_vtable *vtable,
+                              void *user, sd_error **err);
+
 /* ---- 13. Logs and metrics -------------------------------------------------------- */
 
 #define SD_LOG_ERROR 1
@@ -1438,9 +1682,10 @@ sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err
  * Calls on drivers, readers, writers and walkers that exist now are refused with
  * SD_ERR_SHUTDOWN from here on; those that are running are waited for, up to
  * `timeout_ms`. Streams and walks with a callback are not: their next step is
- * refused, and what they had begun stays as it is. Objects must still be
- * freed. Afterwards the library may be configured and used anew. A program that
- * just exits need not call it.
+ * refused, and what they had begun stays as it is. Then the names that
+ * sd_factory_register added are removed and what they own is freed. Objects must
+ * still be freed. Afterwards the library may be configured and used anew. A program
+ * that just exits need not call it.
  *
  * Threads:   any, but not from inside a callback.
  * Errors:    SD_ERR_DEADLINE  calls were still running after `timeout_ms`; call it

@@ -185,6 +185,22 @@ impl Error {
         error
     }
 
+    /// Another code, which decides anew whether another try is worth it.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Error {
+        if self.0.code != code {
+            self.0.code = code;
+            self.0.retryable = code.retryable();
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Error {
+        self.0.detail = detail.into();
+        self
+    }
+
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Error {
         self.0.path = path.to_string();

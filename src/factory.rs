@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Once, PoisonError, RwLock};
 
 use crate::base::Base;
 use crate::context::Context;
@@ -10,6 +10,7 @@ use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
 use crate::names::Names;
 use crate::params::Params;
+use crate::runtime::{self, Busy};
 
 /// Makes a driver from its parameters. It must refuse unknown keys.
 pub type Constructor = Arc<dyn Fn(&Context, &Params) -> Result<Arc<dyn Driver>> + Send + Sync>;
@@ -35,6 +36,8 @@ static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock:
 /// Makes the driver called `name`: `InvalidDriver` if there is none.
 pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     ctx.status()?;
+    // Before the constructor, so that it ends after it.
+    let _busy = Busy::begin();
     let constructor = {
         let constructors = CONSTRUCTORS.read().unwrap_or_else(PoisonError::into_inner);
         constructors.get(name).cloned()
@@ -44,14 +47,23 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     Ok(Arc::new(Base::new(driver)))
 }
 
-/// Adds a driver: `AlreadyRegistered` if the name is taken.
-pub fn register(name: &str, constructor: Constructor) -> Result<()> {
+/// The grammar of names: lower-case letters, digits and hyphens.
+pub fn check_name(name: &str) -> Result<()> {
     let well_formed = !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !well_formed {
         let detail = "a driver's name consists of lower-case letters, digits and hyphens";
         return Err(Error::invalid_argument(detail));
     }
+    Ok(())
+}
+
+/// Adds a driver, until the next shutdown: `AlreadyRegistered` if the name is
+/// taken.
+pub fn register(name: &str, constructor: Constructor) -> Result<()> {
+    static ONCE: Once = Once::new();
+    check_name(name)?;
+    ONCE.call_once(|| runtime::at_shutdown(forget_added));
     let mut constructors = CONSTRUCTORS.write().unwrap_or_else(PoisonError::into_inner);
     match constructors.entry(name.to_string()) {
         Entry::Occupied(_) => {
@@ -62,6 +74,17 @@ pub fn register(name: &str, constructor: Constructor) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Leaves the drivers that the library was built with.
+fn forget_added() {
+    let mut constructors = CONSTRUCTORS.write().unwrap_or_else(PoisonError::into_inner);
+    let all = std::mem::take(&mut *constructors).into_iter();
+    let (built_in, added) = all.partition(|(name, _)| BUILT_IN.contains(&name.as_str()));
+    *constructors = built_in;
+    drop(constructors);
+    // Outside the lock: a constructor may be the last owner of anything.
+    drop::<BTreeMap<String, Constructor>>(added);
 }
 
 /// The registered names in byte order.

@@ -104,7 +104,16 @@ impl Params {
 
     /// For logs: text under a key that is not known to be harmless is masked.
     pub fn to_masked_json(&self) -> String {
-        let masked = self.0.iter().map(|(k, v)| (k.clone(), masked(k, v)));
+        self.masked_json(PUBLIC_KEYS)
+    }
+
+    /// For logs, where nobody here knows the keys: all text is masked.
+    pub fn to_fully_masked_json(&self) -> String {
+        self.masked_json(&[])
+    }
+
+    fn masked_json(&self, public: &[&str]) -> String {
+        let masked = self.0.iter().map(|(k, v)| (k.clone(), masked(k, v, public)));
         Value::Object(masked.collect::<Map<_, _>>()).to_string()
     }
 
@@ -122,13 +131,12 @@ fn parse(json: &str) -> Result<Value> {
     })
 }
 
-fn masked(key: &str, value: &Value) -> Value {
-    let public = PUBLIC_KEYS.contains(&key);
+fn masked(key: &str, value: &Value, public: &[&str]) -> Value {
     match value {
-        Value::String(text) if public && !has_userinfo(text) => value.clone(),
+        Value::String(text) if public.contains(&key) && !has_userinfo(text) => value.clone(),
         Value::String(_) => MASK.into(),
-        Value::Array(items) => items.iter().map(|item| masked(key, item)).collect(),
-        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), masked(k, v))).collect(),
+        Value::Array(items) => items.iter().map(|item| masked(key, item, public)).collect(),
+        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), masked(k, v, public))).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }

@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("drivers", &["remote", "http"]),
     ("middleware", &[]),
-    ("factory", &["base", "drivers", "middleware"]),
+    ("factory", &["base", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),
     ("queue", &["base", "executor", "remote", "stream"]),
     ("runtime", &["executor"]),

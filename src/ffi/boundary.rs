@@ -13,7 +13,7 @@ use crate::observe::{self, Level};
 
 /// Proof that the header's promises hold for the pointers of this call: each is
 /// NULL or points to what its type says, for as long as the header says. Only
-/// `run` and `value` make one.
+/// `run`, `value` and `answered` make one.
 pub struct Caller(());
 
 /// Runs the body of an exported function and turns its outcome into a status,
@@ -54,6 +54,15 @@ pub unsafe fn run_status(
 /// As for `run`.
 pub unsafe fn value<T>(neutral: T, body: impl FnOnce(&Caller) -> Result<T>) -> T {
     guarded(|| body(&Caller(()))).and_then(|outcome| outcome).unwrap_or(neutral)
+}
+
+/// Looks at what C gave as the answer of a call into it.
+///
+/// # Safety
+/// The header's promises hold for every pointer that `body` gives to the methods
+/// of `Caller`.
+pub unsafe fn answered<T>(body: impl FnOnce(&Caller) -> T) -> T {
+    body(&Caller(()))
 }
 
 /// Takes back an object and drops it; NULL is fine.

@@ -34,17 +34,17 @@ pub struct DriverValue {
 }
 
 impl DriverValue {
-    fn new(driver: Arc<Base>) -> DriverValue {
+    pub fn new(driver: Arc<Base>) -> DriverValue {
         DriverValue { name: c_text(driver.name()), driver }
     }
 }
 
 /// Create a driver by its registered name.
 ///
-/// Looks the name up among the built-in drivers and those that were registered,
-/// checks `params`, and opens whatever the driver needs before its first
-/// operation. Unknown parameter keys are refused, so that a misspelt key is found
-/// here and not in production.
+/// Looks the name up among the built-in drivers and those added with
+/// sd_factory_register, checks `params`, and opens whatever the driver needs before
+/// its first operation. Unknown parameter keys are refused, so that a misspelt key
+/// is found here and not in production.
 ///
 /// Ownership: `params`, which may be NULL, is copied; you may free it at once.
 ///            `*out` is yours: release it with sd_driver_free. Readers, writers

@@ -118,6 +118,10 @@ impl ErrorValue {
         &self.error
     }
 
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
     fn texts(&self) -> &Texts {
         self.texts.get_or_init(|| Texts {
             message: c_text(&self.error.to_string()),

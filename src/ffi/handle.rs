@@ -31,18 +31,46 @@ struct Handle<T> {
     busy: AtomicBool,
     /// A call ended in a panic; the value may be half changed.
     poisoned: AtomicBool,
+    /// Still ours: C may use it and not free it.
+    lent: bool,
     value: UnsafeCell<T>,
 }
 
 /// Makes an object for C, which must free it.
 pub fn give<O: Opaque>(value: O::Value) -> *mut O {
+    make(value, false)
+}
+
+fn make<O: Opaque>(value: O::Value, lent: bool) -> *mut O {
     let handle = Handle {
         tag: AtomicU32::new(O::TAG),
         busy: AtomicBool::new(false),
         poisoned: AtomicBool::new(false),
+        lent,
         value: UnsafeCell::new(value),
     };
     Box::into_raw(Box::new(handle)).cast()
+}
+
+/// An object that C may use until this is dropped, and cannot free.
+pub struct Lent<O: Opaque>(*mut O);
+
+impl<O: Opaque> Lent<O> {
+    pub fn new(value: O::Value) -> Lent<O> {
+        Lent(make(value, true))
+    }
+
+    pub fn as_ptr(&self) -> *const O {
+        self.0
+    }
+}
+
+impl<O: Opaque> Drop for Lent<O> {
+    fn drop(&mut self) {
+        // SAFETY: `new` boxed it with this type, and nobody else frees it.
+        let handle = unsafe { Box::from_raw(self.0.cast::<Handle<O::Value>>()) };
+        handle.tag.store(FREED, Ordering::Release);
+    }
 }
 
 impl Caller {
@@ -76,7 +104,7 @@ impl Caller {
     /// Takes an object back to be dropped; `None` for NULL and for what is no
     /// live object of this type.
     pub fn take<O: Opaque>(&self, object: *mut O) -> Option<O::Value> {
-        let handle = self.handle(object.cast_const(), "").ok()?;
+        let handle = self.handle(object.cast_const(), "").ok().filter(|handle| !handle.lent)?;
         handle.tag.compare_exchange(O::TAG, FREED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         // SAFETY: `give` made it from a box of this type, and the exchange of the
         // tag lets one caller through.

@@ -1,5 +1,5 @@
-//! The boundary to C: one file per numbered section of the header, and four that
-//! they share.
+//! The boundary to C: one file per numbered section of the header, and what
+//! they share; `vtable/` is the one place that calls into C.
 //!
 //! An exported function is one `boundary::run` (or `boundary::value` where it
 //! cannot report): borrow the inputs, make one call of the public Rust API, write
@@ -17,9 +17,11 @@ mod boundary;
 mod handle;
 mod sized;
 mod text;
+mod vtable;
 
 mod conformance;
 mod context;
+mod custom;
 mod driver;
 mod error;
 mod log;
@@ -36,6 +38,7 @@ mod writer;
 
 pub use conformance::*;
 pub use context::*;
+pub use custom::*;
 pub use driver::*;
 pub use error::*;
 pub use log::*;

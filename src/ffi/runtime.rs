@@ -75,9 +75,10 @@ pub unsafe extern "C" fn sd_runtime_configure(
 /// Calls on drivers, readers, writers and walkers that exist now are refused with
 /// SD_ERR_SHUTDOWN from here on; those that are running are waited for, up to
 /// `timeout_ms`. Streams and walks with a callback are not: their next step is
-/// refused, and what they had begun stays as it is. Objects must still be
-/// freed. Afterwards the library may be configured and used anew. A program that
-/// just exits need not call it.
+/// refused, and what they had begun stays as it is. Then the names that
+/// sd_factory_register added are removed and what they own is freed. Objects must
+/// still be freed. Afterwards the library may be configured and used anew. A program
+/// that just exits need not call it.
 ///
 /// Threads:   any, but not from inside a callback.
 /// Errors:    SD_ERR_DEADLINE  calls were still running after `timeout_ms`; call it

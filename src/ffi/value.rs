@@ -7,7 +7,7 @@ use super::boundary::{self, Caller};
 use super::error::sd_status;
 use super::handle::{self, Opaque};
 use crate::driver::FileInfo;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::names::Names;
 
 /// Bytes that you own. One NUL follows the last of them and is not counted, so
@@ -249,29 +249,38 @@ pub unsafe extern "C" fn sd_file_info_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_file_info_free(info: *mut sd_file_info) {
     // SAFETY: the header's promises.
-    unsafe { boundary::value((), |c| c.take_info(info)) }
+    unsafe {
+        boundary::value((), |c| {
+            drop(c.take_info(info));
+            Ok(())
+        })
+    }
 }
 
 impl Caller {
-    fn take_info(&self, info: *mut sd_file_info) -> Result<()> {
+    /// Takes an info back; `None` for NULL and for what is not C's to give.
+    pub fn take_info(&self, info: *mut sd_file_info) -> Option<FileInfo> {
         if info.is_null() || !info.is_aligned() {
-            return Ok(());
+            return None;
         }
         // SAFETY: the caller promises an info of ours, which starts with its size.
         // Handles start with a tag, so that no live one passes for an info.
         let size = unsafe { (&raw const (*info).struct_size).read() };
         if size != size_of::<sd_file_info>() {
-            return Ok(());
+            return None;
         }
         let info = info.cast::<Info>();
         // SAFETY: every info that we make is an `Info`.
         if unsafe { (&raw const (*info).owned).read() } != OWNED {
-            return Ok(());
+            return None;
         }
         // SAFETY: as above.
         unsafe { (&raw mut (*info).owned).write(0) };
         // SAFETY: `give_info` boxed what is owned.
-        drop(unsafe { Box::from_raw(info) });
-        Ok(())
+        let Info { info, mut path, .. } = *unsafe { Box::from_raw(info) };
+        path.pop();
+        let is_dir = info.flags & SD_INFO_DIR != 0;
+        let (size, mtime_ns) = (info.size, info.mtime_ns);
+        Some(FileInfo { path: String::from_utf8(path).ok()?, size, mtime_ns, is_dir })
     }
 }

@@ -30,6 +30,7 @@ static USED: AtomicBool = AtomicBool::new(false);
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static FORKS: AtomicU32 = AtomicU32::new(0);
+static AT_SHUTDOWN: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 
 /// How often a shutdown looks whether the running calls have ended.
 const GLANCE: Duration = Duration::from_millis(1);
@@ -49,7 +50,8 @@ pub fn configure(config: Config) -> Result<()> {
 
 /// Refuses new calls on everything that exists now and waits for those that run:
 /// `Deadline` if some still do after `timeout`. New drivers may be made
-/// afterwards, and the library be configured anew.
+/// afterwards, and the library be configured anew. What was left with
+/// [`at_shutdown`] runs when nothing else does.
 pub fn shutdown(timeout: Duration) -> Result<()> {
     let end = Instant::now().checked_add(timeout);
     let mut config = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,12 +66,39 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
         thread::sleep(GLANCE);
     }
     executor::shutdown(end.map_or(timeout, |end| end.saturating_duration_since(Instant::now())));
+    let last: Vec<fn()> = AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    last.iter().for_each(|run| run());
     Ok(())
+}
+
+/// Has `run` called at the end of every shutdown.
+pub fn at_shutdown(run: fn()) {
+    AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).push(run);
 }
 
 /// What was configured, or the defaults.
 pub fn config() -> Config {
     CONFIG.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+}
+
+/// Work outside any driver that a shutdown waits for all the same.
+pub struct Busy {
+    forks: u32,
+}
+
+impl Busy {
+    pub fn begin() -> Busy {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Busy { forks: forks() }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.forks == forks() {
+            RUNNING.fetch_sub(1, Ordering::Release);
+        }
+    }
 }
 
 /// A value of which a child of a fork has one of its own: what the parent's threads

@@ -324,7 +324,8 @@ fn write_doc(out: &mut String, indent: &str, doc: &[String]) {
 /// One declaration, its parameters filled to the width below the parenthesis.
 fn fill(code: &str, indent: &str) -> String {
     let words: Vec<&str> = code.split_whitespace().collect();
-    let mut code = words.join(" ").replace("( ", "(");
+    // Rust lets no parameter be called self.
+    let mut code = words.join(" ").replace("( ", "(").replace("self_", "self");
     if code.contains('(') || !code.starts_with("typedef") {
         code = code.replace("struct sd_", "sd_");
     }
