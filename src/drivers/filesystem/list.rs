@@ -143,7 +143,7 @@ struct ShortNames {
 }
 
 struct Place {
-    /// The first eight bytes decide most comparisons.
+    /// Eight bytes from where the names begin to differ decide most comparisons.
     front: u64,
     start: usize,
     end: usize,
@@ -153,14 +153,16 @@ impl ShortNames {
     fn push(&mut self, name: &str) {
         let start = self.text.len();
         self.text.push_str(name);
-        let front = name.bytes().chain(std::iter::repeat(0)).take(8);
-        let front = front.fold(0, |front, byte| (front << 8) | u64::from(byte));
-        self.places.push(Place { front, start, end: self.text.len() });
+        self.places.push(Place { front: 0, start, end: self.text.len() });
     }
 
     fn sorted(&mut self) -> impl Iterator<Item = &str> {
         let text = &self.text;
         let name = |place: &Place| text.get(place.start..place.end).unwrap_or_default();
+        let shared = shared_prefix(self.places.iter().map(name));
+        for place in &mut self.places {
+            place.front = front(name(place).as_bytes().get(shared..).unwrap_or_default());
+        }
         self.places.sort_unstable_by(|a, b| match a.front.cmp(&b.front) {
             Ordering::Equal => name(a).cmp(name(b)),
             order => order,
@@ -175,4 +177,26 @@ impl ShortNames {
         self.sorted().for_each(|name| names.push_child(directory, name));
         names
     }
+}
+
+/// How many bytes all names begin with.
+fn shared_prefix<'n>(mut names: impl Iterator<Item = &'n str>) -> usize {
+    let first = names.next().unwrap_or_default().as_bytes();
+    names.fold(first.len(), |shared, name| {
+        let front = first.get(..shared).unwrap_or_default();
+        if name.as_bytes().starts_with(front) {
+            return shared;
+        }
+        front.iter().zip(name.as_bytes()).take_while(|(a, b)| a == b).count()
+    })
+}
+
+/// The first eight bytes as a number that orders as they do; no name has a NUL.
+fn front(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    match name.first_chunk::<8>() {
+        Some(all) => bytes = *all,
+        None => bytes.iter_mut().zip(name).for_each(|(to, from)| *to = *from),
+    }
+    u64::from_be_bytes(bytes)
 }
