@@ -8,8 +8,8 @@
  * RESULTS. A function that can fail returns sd_status: SD_OK (0), or a negative
  * SD_ERR_ code. Positive values are answers, not failures; only callbacks give
  * them and only calls that say so return them. Later versions may add codes, so
- * keep a default branch. Outputs are written on SD_OK alone; the one exception is
- * `*total` of sd_read_stream and sd_write_stream.
+ * keep a default branch. Outputs are written on SD_OK alone; the exceptions are
+ * `*total` of sd_read_stream and sd_write_stream, and sd_conformance_run's report.
  *
  * ERRORS. The last parameter, `err`, may be NULL. Otherwise a failing call stores
  * there an error that is yours: release it with sd_error_free. It is never read

@@ -28,8 +28,9 @@ static void a_driver_of_ours_conforms(sd_driver *driver) {
     CHECK_STATUS(sd_conformance_run(driver, NULL, &options, &report, &err), SD_OK);
     CHECK(tally.cases > 20 && tally.failed == 0);
     CHECK(report && sd_buffer_data(report)[0] == '{');
+    CHECK(strstr((const char *)sd_buffer_data(report), "\"failed\":0") != NULL);
     sd_buffer_free(report);
-    sd_error_free(err);
+    CHECK(err == NULL);
 }
 
 static void it_leaves_what_was_there_and_nothing_else(sd_driver *driver) {
@@ -40,6 +41,8 @@ static void it_leaves_what_was_there_and_nothing_else(sd_driver *driver) {
     CHECK_STATUS(sd_put_content(driver, NULL, "/mine", "x", 1, NULL), SD_OK);
     CHECK_STATUS(sd_conformance_run(driver, NULL, &options, &report, NULL), SD_OK);
     sd_buffer_free(report);
+    options.filter = "*append*";
+    CHECK_STATUS(sd_conformance_run(driver, NULL, &options, NULL, NULL), SD_OK);
     CHECK_STATUS(sd_list(driver, NULL, "/", &names, NULL), SD_OK);
     CHECK(sd_names_count(names) == 1);
     sd_names_free(names);
@@ -63,9 +66,9 @@ static void a_filter_picks_cases(sd_driver *driver) {
     options.user = &none;
     options.filter = "no such case";
     report = NULL;
-    sd_conformance_run(driver, NULL, &options, &report, NULL);
-    sd_buffer_free(report);
-    CHECK(none.cases == 0);
+    CHECK_STATUS(sd_conformance_run(driver, NULL, &options, &report, NULL),
+                 SD_ERR_INVALID_ARGUMENT);
+    CHECK(none.cases == 0 && report == NULL);
 }
 
 static void options_are_checked_as_everywhere(sd_driver *driver) {
@@ -74,6 +77,7 @@ static void options_are_checked_as_everywhere(sd_driver *driver) {
     struct { sd_conformance_options known; char tail[64]; } newer;
     sd_buffer *report = NULL;
     sd_error *err = NULL;
+    sd_context *ctx = sd_context_new(NULL);
     options.flags = 0x80000000u;
     CHECK_ERROR(sd_conformance_run(driver, NULL, &options, &report, &err),
                 SD_ERR_INVALID_ARGUMENT);
@@ -86,7 +90,22 @@ static void options_are_checked_as_everywhere(sd_driver *driver) {
     newer.known.struct_size = sizeof newer;
     newer.tail[63] = 1;
     CHECK_ERROR(sd_conformance_run(driver, NULL, &newer.known, &report, &err), SD_ERR_STRUCT_SIZE);
+    newer.tail[63] = 0;
+    newer.known.struct_size = SIZE_MAX;
+    CHECK_ERROR(sd_conformance_run(driver, NULL, &newer.known, &report, &err), SD_ERR_STRUCT_SIZE);
+    options = small(&tally);
+    options.filter = "\xff";
+    CHECK_ERROR(sd_conformance_run(driver, NULL, &options, &report, &err),
+                SD_ERR_INVALID_ARGUMENT);
+    options.filter = "[";
+    CHECK_ERROR(sd_conformance_run(driver, NULL, &options, &report, &err),
+                SD_ERR_INVALID_ARGUMENT);
     CHECK_ERROR(sd_conformance_run(NULL, NULL, NULL, &report, &err), SD_ERR_INVALID_ARGUMENT);
+    CHECK_ERROR(sd_conformance_run((sd_driver *)ctx, NULL, NULL, &report, &err),
+                SD_ERR_INVALID_ARGUMENT);
+    CHECK_ERROR(sd_conformance_run(driver, (sd_context *)driver, NULL, &report, &err),
+                SD_ERR_INVALID_ARGUMENT);
+    sd_context_free(ctx);
     CHECK(tally.cases == 0 && report == NULL);
 }
 
@@ -97,7 +116,8 @@ static void a_cancelled_run_ends(sd_driver *driver) {
     sd_buffer *report = NULL;
     sd_context_cancel(ctx);
     options.on_case = NULL;
-    CHECK(sd_conformance_run(driver, ctx, &options, &report, NULL) != SD_OK);
+    CHECK_STATUS(sd_conformance_run(driver, ctx, &options, &report, NULL), SD_ERR_CANCELLED);
+    CHECK(report == NULL);
     sd_buffer_free(report);
     sd_context_free(ctx);
 }
