@@ -18,11 +18,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("params", &[]),
     ("context", &[]),
     ("names", &[]),
-    ("driver", &["walk"]), // the walk that a driver has when it brings none of its own
+    // The walk that a driver has when it brings none of its own, and its other side.
+    ("driver", &["walk", "remote"]),
+    ("lease", &[]),
     ("walk", &[]),
     ("observe", &[]),
     ("stream", &[]),
-    ("base", &["walk", "observe", "runtime"]),
+    ("base", &["walk", "observe", "remote", "runtime"]),
     ("executor", &["runtime"]),
     ("remote", &["executor"]),
     ("http", &[]),
@@ -30,8 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("middleware", &[]),
     ("factory", &["base", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),
-    ("queue", &["base", "executor", "remote", "stream"]),
-    ("runtime", &["executor"]),
+    ("queue", &["base", "executor", "lease", "remote", "runtime"]),
+    ("runtime", &[]),
     ("ffi", &["*"]),
 ];
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use storagedriver::base::Base;
 use storagedriver::context::Context;
-use storagedriver::driver::{Driver, Writer};
+use storagedriver::driver::Driver;
 use storagedriver::error::Code;
 use storagedriver::factory;
 use storagedriver::params::Params;

@@ -6,7 +6,7 @@ mod sys;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::task::Context as TaskContext;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::runtime::{self, PerProcess};
 /// More workers than this help no registry.
 const MOST_WORKERS: usize = 8;
 const BLOCKING_THREADS: usize = 64;
+/// Idle threads end in microseconds; a shutdown does not wait for others for ever.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 static CURRENT: PerProcess<Mutex<Option<Runtime>>> = PerProcess::new(Mutex::new(None));
 
@@ -33,6 +35,8 @@ pub fn current() -> Result<Executor> {
     if let Some(runtime) = &*current {
         return Ok(Executor(runtime.handle().clone()));
     }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| runtime::at_shutdown(end));
     let runtime = sys::with_signals_blocked(start)?;
     let executor = Executor(runtime.handle().clone());
     *current = Some(runtime);
@@ -80,11 +84,11 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
     result.map_err(|_| Error::new(Code::Internal, "a task of the library ended in a panic"))
 }
 
-/// Ends the threads of this process: those that still work after `timeout` are
-/// left to end by themselves.
-pub fn shutdown(timeout: Duration) {
+/// Ends the threads of this process. No call is running any more; what was only
+/// waiting for its turn is dropped.
+fn end() {
     let runtime = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(runtime) = runtime {
-        runtime.shutdown_timeout(timeout);
+        runtime.shutdown_timeout(LONGEST_END);
     }
 }

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::executor;
 
 /// How the library's own threads and driver processes are to be. Zero and `None`
 /// mean the default.
@@ -65,7 +64,6 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
         }
         thread::sleep(GLANCE);
     }
-    executor::shutdown(end.map_or(timeout, |end| end.saturating_duration_since(Instant::now())));
     let last: Vec<fn()> = AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     last.iter().for_each(|run| run());
     Ok(())
