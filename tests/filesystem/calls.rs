@@ -151,6 +151,9 @@ fn the_file_is_synced_before_its_name_and_its_name_before_the_answer() {
     assert_eq!(trace.changes("delete"), ["sync ROOT/made/by"]);
     let again = ["mkdir in ROOT/made/by", "sync ROOT/made/by"];
     assert_eq!(trace.changes("put-again"), all(&again, put("ROOT/made/by/others")));
+    // Made anew by others after our delete: not known any more.
+    let others = ["sync ROOT/made/by"];
+    assert_eq!(trace.changes("put-others"), all(&others, put("ROOT/made/by/others")));
     assert_eq!(trace.changes("close"), ["sync ROOT/made/by/upload", "sync ROOT/made/by"]);
     assert_eq!(
         trace.changes("commit-staged"),

@@ -17,7 +17,10 @@ pub fn run(job: &str, root: &Path) {
         "refused" => refused(&driver),
         "few-descriptors" => few_descriptors(&driver),
         "calls" => calls(&driver),
-        "order" => order(&driver),
+        "order" => order(&driver, root),
+        "sync-fails" => sync_fails(&driver, root),
+        "put-fails" => put_fails(&driver, root),
+        "confined" => confined(&driver, root),
         _ => panic!("no job {job}"),
     }
 }
@@ -147,7 +150,7 @@ fn calls(driver: &Base) {
     mark("end");
 }
 
-fn order(driver: &Base) {
+fn order(driver: &Base, root: &Path) {
     let ctx = Context::none();
     driver.stat(&ctx, "/").unwrap();
     mark("put-cold");
@@ -159,6 +162,11 @@ fn order(driver: &Base) {
     mark("delete");
     driver.delete(&ctx, "/made/by/others").unwrap();
     mark("put-again");
+    driver.put_content(&ctx, "/made/by/others/file", b"x").unwrap();
+    mark("delete-again");
+    driver.delete(&ctx, "/made/by/others").unwrap();
+    std::fs::create_dir(root.join("made/by/others")).unwrap();
+    mark("put-others");
     driver.put_content(&ctx, "/made/by/others/file", b"x").unwrap();
     mark("upload");
     let mut writer = driver.writer(&ctx, "/made/by/upload", false).unwrap();
@@ -174,4 +182,44 @@ fn order(driver: &Base) {
     mark("link");
     driver.put_content(&ctx, "/link/file", b"x").unwrap();
     mark("end");
+}
+
+/// Run with every fsync failing from some point on.
+fn sync_fails(driver: &Base, root: &Path) {
+    let ctx = Context::none();
+    let mut writer = driver.writer(&ctx, "/file", false).unwrap();
+    writer.write(b"x").unwrap();
+    // The kernel tells of a failure once and then calls the file clean.
+    let error = writer.commit(&ctx).unwrap_err();
+    assert_eq!((error.code(), error.detail().contains("os error 5")), (Code::Driver, true));
+    for outcome in [writer.commit(&ctx), writer.close(&ctx)] {
+        let error = outcome.unwrap_err();
+        assert!(error.detail().contains("may have lost bytes"), "{error}");
+    }
+    writer.cancel(&ctx).unwrap();
+    assert!(!root.join("file").exists());
+}
+
+/// Run with every fsync failing: nothing of the put may remain.
+fn put_fails(driver: &Base, root: &Path) {
+    let ctx = Context::none();
+    std::fs::write(root.join("file"), "old").unwrap();
+    for path in ["/file", "/new"] {
+        let error = driver.put_content(&ctx, path, b"content").unwrap_err();
+        assert!(error.detail().contains("os error"), "{error}");
+    }
+    assert_eq!(std::fs::read(root.join("file")).unwrap(), b"old");
+    assert_eq!(std::fs::read_dir(root).unwrap().count(), 1);
+}
+
+fn confined(driver: &Base, root: &Path) {
+    let ctx = Context::none();
+    make(driver);
+    std::os::unix::fs::symlink("..", root.join("out")).unwrap();
+    for path in ["/out", "/out/root/put/dir/file"] {
+        let error = driver.stat(&ctx, path).unwrap_err();
+        assert_eq!(error.code(), Code::Permission, "{error}");
+        assert!(error.detail().contains("followsymlinks"));
+    }
+    driver.put_content(&ctx, "/out/file", b"x").unwrap_err();
 }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod disks;
+mod faults;
 mod host;
 mod jobs;
 

@@ -1,0 +1,84 @@
+//! System calls that fail, as strace can make them.
+
+use std::path::Path;
+
+use super::host;
+
+/// Runs `job` with `faults` injected, each as strace's option has it.
+fn run(faults: &[&str], job: &str, root: &Path) {
+    if !host::has("strace") {
+        return;
+    }
+    let faults: Vec<String> = faults.iter().map(|fault| format!("inject={fault}")).collect();
+    let mut line = vec!["strace", "-f", "-qq", "-o", "/dev/null"];
+    for fault in &faults {
+        line.extend(["-e", fault]);
+    }
+    host::run(&line, job, root);
+}
+
+fn root() -> (tempfile::TempDir, std::path::PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    (place, root)
+}
+
+#[test]
+fn bytes_that_a_failed_sync_may_have_lost_are_never_acknowledged() {
+    // The first is that of the directory above the root, at the opening.
+    let (_place, root) = root();
+    run(&["fsync:error=EIO:when=2"], "sync-fails", &root);
+}
+
+#[test]
+fn a_put_that_cannot_be_synced_leaves_what_was_there() {
+    for (from, link) in [("2+", None), ("2+", Some("linkat:error=EPERM"))] {
+        let (_place, root) = root();
+        let sync = format!("fsync:error=EIO:when={from}");
+        let faults: Vec<&str> = [sync.as_str()].into_iter().chain(link).collect();
+        run(&faults, "put-fails", &root);
+    }
+}
+
+#[test]
+fn a_put_whose_link_is_refused_goes_by_a_hidden_name() {
+    for errno in ["EPERM", "ENOENT", "EOPNOTSUPP"] {
+        let (_place, root) = root();
+        run(&[&format!("linkat:error={errno}")], "make", &root);
+        for directory in ["", "put/dir", "written", "moved/dir"] {
+            for entry in std::fs::read_dir(root.join(directory)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                assert!(!name.contains('~'), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kernel_without_openat2_confines_by_hand() {
+    for errno in ["ENOSYS", "EPERM"] {
+        let (_place, root) = root();
+        run(&[&format!("openat2:error={errno}")], "confined", &root);
+        assert!(!root.parent().unwrap().join("file").exists());
+    }
+}
+
+#[test]
+fn a_path_crossed_by_renames_is_resolved_all_the_same() {
+    let (_place, root) = root();
+    // Every other time, and then always.
+    run(&["openat2:error=EAGAIN:when=2+2"], "confined", &root);
+    let (_place, root) = self::root();
+    run(&["openat2:error=EAGAIN:when=2+"], "confined", &root);
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let (_place, root) = root();
+    for call in ["write", "pwrite64", "fsync", "openat2", "flock"] {
+        let fault = format!("{call}:error=EINTR:when=2+2");
+        run(&[&fault], "make", &root);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
