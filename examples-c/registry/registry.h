@@ -6,7 +6,7 @@
 #ifndef REGISTRY_H
 #define REGISTRY_H
 
-#define _DEFAULT_SOURCE /* getentropy, timegm */
+#define _DEFAULT_SOURCE /* getentropy, strcasecmp, POSIX */
 
 #include <jansson.h>
 #include <microhttpd.h>

@@ -415,6 +415,7 @@ class Listings(RegistryCase):
             found.append(reply.json()[key])
             link = reply.headers["Link"]
             url = re.fullmatch(r'<([^>]+)>; rel="next"', link)[1] if link else None
+            self.assertLess(len(found), 100, "the pages do not end")
         return found
 
     def test_tags_in_pages(self):
