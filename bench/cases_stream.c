@@ -56,6 +56,14 @@ static void memory_write(struct env *env, enum side side)
         memory_append(env->data, env->work->piece);
 }
 
+static void memory_reset(struct env *env, enum side side)
+{
+    if (side == LIBRARY)
+        sd_delete(env->driver, NULL, DATA, NULL);
+    else
+        memory_clear();
+}
+
 static void memory_fill(struct env *env, enum side side)
 {
     (side == LIBRARY ? library_write : memory_write)(env, side);
@@ -128,9 +136,9 @@ static void file_floor_read(struct env *env, enum side side)
 
 const struct bench_case stream_cases[] = {
     {.group = MEMORY, .name = "write in 64 KiB", .driver = "inmemory", SIZES, .piece = 64 * KIB,
-     .setup = nothing, .run = {library_write, memory_write}},
+     .setup = nothing, .reset = memory_reset, .run = {library_write, memory_write}},
     {.group = MEMORY, .name = "write in 1 MiB", .driver = "inmemory", SIZES, .piece = MIB,
-     .setup = nothing, .run = {library_write, memory_write}, .upstream = "84 s"},
+     .setup = nothing, .reset = memory_reset, .run = {library_write, memory_write}, .upstream = "84 s"},
     {.group = MEMORY, .name = "read in 64 KiB", .driver = "inmemory", SIZES, .piece = 64 * KIB,
      .setup = memory_fill, .run = {library_read, memory_floor_read}},
     {.group = MEMORY, .name = "read in 1 MiB", .driver = "inmemory", SIZES, .piece = MIB,
