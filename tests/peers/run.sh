@@ -23,4 +23,4 @@ need_packages docker-registry skopeo python3
 clean_env
 export PYTHONDONTWRITEBYTECODE=1 SD_TEST_ALL=1
 cd "$here"
-exec python3 -m unittest -v "${@:-discover}"
+exec python3 -m unittest -v "$@"

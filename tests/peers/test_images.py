@@ -201,10 +201,40 @@ class GarbageCollection(PeerCase):
         for peer in (ours, self.start(Go)):
             self.assert_pulls(peer, "image:back", gone, gone_digest)
 
+    def test_what_a_killed_process_of_ours_leaves_is_in_nobodys_way(self):
+        """Beside any file that ours writes over a temporary of it may stay behind."""
+        layout, wanted = self.layout()
+        ours = self.start(Ours)
+        self.push(ours, layout, "image:v1")
+        self.push(ours, layout, "image:v2")
+        unfinished = self.begin(ours, "image")
+        for above, _, files in list(os.walk(self.on_disk())):
+            if files:
+                with open(os.path.join(above, "~tmp~0123456789abcdef"), "wb") as out:
+                    out.write(b"sha256:")
+        go = self.start(Go)
+        for peer in (ours, go):
+            self.push(peer, layout, "image:v1")
+            self.assertEqual(self.catalog(peer), ["image"])
+            self.assertEqual(self.tags(peer, "image"), ["v1", "v2"])
+            for tag in ("v1", "v2"):
+                self.assert_pulls(peer, f"image:{tag}", layout, wanted)
+        self.call(ours, "DELETE", unfinished, status=204)
+        self.stop_all()
+        self.assertIn(" 0 blobs and 0 manifests eligible for deletion", self.collect())
+        go, ours = self.start(Go), self.start(Ours)
+        self.assert_pulls(go, "image:v1", layout, wanted)
+        self.call(go, "DELETE", f"/v2/image/manifests/{wanted}", status=202)
+        for peer in (ours, go):
+            self.assertEqual(self.tags(peer, "image"), [])
+        self.stop_all()
+        self.collect()
+        self.assertEqual(self.blobs_on_disk(), [])
+
     def blobs_on_disk(self):
         found = []
         for above, _, files in os.walk(self.on_disk("blobs")):
-            found += [os.path.join(above, name) for name in files]
+            found += [os.path.join(above, name) for name in files if name == "data"]
         return sorted(found)
 
 
