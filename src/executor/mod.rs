@@ -72,9 +72,8 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
         let _ = done.send(task.await);
     })?;
     let mut result = pin!(result);
-    let result = Context::none().wait(|waker| {
-        result.as_mut().poll(&mut TaskContext::from_waker(waker))
-    })?;
+    let result =
+        Context::none().wait(|waker| result.as_mut().poll(&mut TaskContext::from_waker(waker)))?;
     result.map_err(|_| Error::new(Code::Internal, "a task of the library ended in a panic"))
 }
 

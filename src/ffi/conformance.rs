@@ -82,7 +82,8 @@ pub unsafe extern "C" fn sd_conformance_run(
             let wants_report = !report_json.is_null();
             let out = wants_report.then(|| c.out(report_json, "report_json")).transpose()?;
             // Our own, in case that `on_case` frees the caller's.
-            let (driver, ctx) = (c.share(driver, "driver")?.driver.clone(), c.context(ctx)?.clone());
+            let (driver, ctx) =
+                (c.share(driver, "driver")?.driver.clone(), c.context(ctx)?.clone());
             let mut wanted = Options::default();
             let mut tell: Box<dyn FnMut(&CaseReport)>;
             if let Some(options) = c.sized(options)? {

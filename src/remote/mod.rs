@@ -21,9 +21,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
-use crate::driver::{
-    Capabilities, FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer,
-};
+use crate::driver::{Capabilities, FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer};
 use crate::error::Result;
 use crate::names::Names;
 
