@@ -52,9 +52,9 @@ pub const SD_CAP_REDIRECT: u32 = 0x20;
 /// ANSWERS. A slot returns SD_OK or an SD_ERR_ code. With a failure it may store an
 /// error of sd_error_new in `*err`. The library takes that over, adds the driver's
 /// name, and the path unless sd_error_set_path named another. The code that the
-/// slot returns counts, whatever code the error has. Outputs are stored on SD_OK
-/// alone; they are made with sd_buffer_new, sd_names_new and sd_file_info_new and
-/// are the library's from then on.
+/// slot returns counts, whatever code the error has. Outputs are made with
+/// sd_buffer_new, sd_names_new and sd_file_info_new, and with SD_OK they become the
+/// library's; with a failure they are not looked at.
 ///
 /// A wrong answer (SD_OK without an output, the info of another path, a name from
 /// elsewhere, a number that is no status, a size that cannot be) makes the call

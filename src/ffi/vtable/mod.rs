@@ -71,8 +71,9 @@ fn check(v: &sd_driver_vtable) -> Result<()> {
         | SD_CAP_SHRINKABLE
         | SD_CAP_MTIME_OF_DIRECTORIES
         | SD_CAP_REDIRECT;
-    if v.capabilities & !known != 0 {
-        return Err(Error::invalid_argument(format!("unknown capabilities {:#x}", v.capabilities)));
+    let unknown = v.capabilities & !known;
+    if unknown != 0 {
+        return Err(Error::invalid_argument(format!("unknown capabilities {unknown:#x}")));
     }
     if v.capabilities & SD_CAP_REDIRECT != 0 {
         slot(v.redirect_url, "redirect_url")?;
