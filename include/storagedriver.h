@@ -1489,6 +1489,396 @@ sd_status sd_driver_new(const char *name, const sd_driver_vtable *vtable, void *
 sd_status sd_factory_register(const char *name, const sd_factory_vtable *vtable,
                               void *user, sd_error **err);
 
+/* ---- 12. Completion queue -------------------------------------------------------- */
+
+/**
+ * A completion queue: calls that do not block. You submit a call with a tag of
+ * your own, go on with your work, and take its completion when the queue's
+ * descriptor is readable. For an epoll loop:
+ *
+ *   epoll_ctl(ep, EPOLL_CTL_ADD, sd_cq_fd(cq), ...);
+ *   sd_submit_stat(cq, tag, driver, ctx, path, &err);
+ *   ... when epoll_wait says that the descriptor is readable:
+ *   while (sd_cq_next(cq, 0, &completion, NULL) == SD_OK) {
+ *       switch on sd_completion_tag(completion): sd_completion_take_...
+ *       sd_completion_free(completion);
+ *   }
+ *
+ * 1. A submission that returns SD_OK gives exactly one completion, whatever
+ *    happens: success, failure, cancellation, shutdown. One that fails gives none.
+ * 2. The descriptor is readable exactly while a completion waits, so level and
+ *    edge triggering both work if you take until SD_EMPTY. Poll it; never read,
+ *    write or close it.
+ * 3. Completions come in no particular order. The tag is returned untouched.
+ * 4. Memory given to sd_submit_reader_read and sd_submit_writer_write is lent
+ *    until the completion is taken. Everything else is copied at submission.
+ * 5. A reader, writer or walker has one call in flight at most, or the second is
+ *    SD_ERR_INVALID_STATE; a driver and a queue any number. A handle may be used
+ *    with and without a queue in turn, and freed while a call on it is in flight.
+ * 6. Cancel through the context. Reads, writes and walker steps obey the context
+ *    that the handle was opened with.
+ * 7. Nothing of yours runs on the library's threads but drivers written in C and
+ *    hooks. They start with the first submission.
+ *
+ * Any thread may submit; one at a time takes.
+ */
+typedef struct sd_cq sd_cq;
+
+/**
+ * The answer to one submission. What it brings is moved out with the
+ * sd_completion_take_ function for it, once; what is not taken is freed with the
+ * completion. Taking what is not there gives NULL.
+ */
+typedef struct sd_completion sd_completion;
+
+/**
+ * Make a queue.
+ *
+ * Ownership: `*out` is yours; free it with sd_cq_free.
+ * Threads:   any.
+ * Errors:    SD_ERR_DRIVER  the process has no descriptor left
+ * Since:     1.0
+ */
+sd_status sd_cq_new(sd_cq **out, sd_error **err);
+
+/**
+ * The descriptor that is readable exactly while a completion waits; -1 for NULL.
+ *
+ * Ownership: the queue's; it lives as long as the queue does.
+ * Threads:   any.
+ * Since:     1.0
+ */
+int sd_cq_fd(const sd_cq *cq);
+
+/**
+ * Take the next completion, waiting for up to `timeout_ms` milliseconds: 0 does
+ * not wait, a negative number waits without end.
+ *
+ * Returns SD_EMPTY, and writes nothing, if none came in time.
+ *
+ * Ownership: `*out` is yours; free it with sd_completion_free.
+ * Threads:   one at a time.
+ * Errors:    SD_ERR_FORKED  the queue is the parent's
+ * Since:     1.0
+ */
+sd_status sd_cq_next(sd_cq *cq, int64_t timeout_ms, sd_completion **out,
+                     sd_error **err);
+
+/**
+ * How many submissions have no completion yet.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+size_t sd_cq_in_flight(const sd_cq *cq);
+
+/**
+ * Cancel what is in flight, wait for it, and free the queue with the completions
+ * that were not taken. NULL is fine.
+ *
+ * Afterwards no memory of yours is in use. It waits as long as a system call or a
+ * driver written in C takes.
+ *
+ * Threads:   any, but not while another thread still uses the queue, and not from
+ *            inside a callback or a hook.
+ * Since:     1.0
+ */
+void sd_cq_free(sd_cq *cq);
+
+/**
+ * Submit sd_get_content.
+ * sd_completion_take_buffer gives the content.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_get_content(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                                const sd_context *ctx, const char *path,
+                                sd_error **err);
+
+/**
+ * Submit sd_put_content.
+ *
+ * Ownership: `data` is copied.
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_put_content(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                                const sd_context *ctx, const char *path,
+                                const void *data, size_t len, sd_error **err);
+
+/**
+ * Submit sd_stat.
+ * sd_completion_take_file_info gives the info.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_stat(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                         const sd_context *ctx, const char *path, sd_error **err);
+
+/**
+ * Submit sd_list.
+ * sd_completion_take_names gives the names.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_list(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                         const sd_context *ctx, const char *path, sd_error **err);
+
+/**
+ * Submit sd_list_page.
+ * sd_completion_take_names gives the names.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_list_page(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                              const sd_context *ctx, const char *path,
+                              const char *start_after, size_t limit, sd_error **err);
+
+/**
+ * Submit sd_move.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_move(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                         const sd_context *ctx, const char *source, const char *dest,
+                         sd_error **err);
+
+/**
+ * Submit sd_delete.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_delete(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                           const sd_context *ctx, const char *path, sd_error **err);
+
+/**
+ * Submit sd_redirect_url.
+ * sd_completion_take_buffer gives the URL, or NULL.
+ *
+ * Ownership: `request` may be NULL and is copied.
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_redirect_url(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                                 const sd_context *ctx, const char *path,
+                                 const sd_redirect_request *request, sd_error **err);
+
+/**
+ * Submit sd_reader_open.
+ * sd_completion_take_reader gives the reader.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_reader_open(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                                const sd_context *ctx, const char *path, int64_t offset,
+                                sd_error **err);
+
+/**
+ * Submit sd_reader_read.
+ * sd_completion_count gives the length; 0 with SD_OK is the end.
+ *
+ * Ownership: `buf` is lent until the completion is taken.
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_reader_read(sd_cq *cq, uint64_t tag, sd_reader *reader, void *buf,
+                                size_t cap, sd_error **err);
+
+/**
+ * Submit sd_writer_open.
+ * sd_completion_take_writer gives the writer.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_writer_open(sd_cq *cq, uint64_t tag, const sd_driver *driver,
+                                const sd_context *ctx, const char *path, uint32_t flags,
+                                sd_error **err);
+
+/**
+ * Submit sd_writer_write.
+ *
+ * Ownership: `data` is lent until the completion is taken.
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_writer_write(sd_cq *cq, uint64_t tag, sd_writer *writer,
+                                 const void *data, size_t len, sd_error **err);
+
+/**
+ * Submit sd_writer_commit.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_writer_commit(sd_cq *cq, uint64_t tag, sd_writer *writer,
+                                  const sd_context *ctx, sd_error **err);
+
+/**
+ * Submit sd_writer_cancel.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_writer_cancel(sd_cq *cq, uint64_t tag, sd_writer *writer,
+                                  const sd_context *ctx, sd_error **err);
+
+/**
+ * Submit sd_writer_close.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_writer_close(sd_cq *cq, uint64_t tag, sd_writer *writer,
+                                 const sd_context *ctx, sd_error **err);
+
+/**
+ * Submit sd_walker_next.
+ * sd_completion_take_file_info gives the entry, or NULL at the end.
+ *
+ * Threads:   any.
+ * Errors:    those of the submission alone; those of the call come in the
+ *            completion
+ * Since:     1.0
+ */
+sd_status sd_submit_walker_next(sd_cq *cq, uint64_t tag, sd_walker *walker,
+                                sd_error **err);
+
+/**
+ * The tag of the submission.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+uint64_t sd_completion_tag(const sd_completion *completion);
+
+/**
+ * What the blocking function would have returned.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+sd_status sd_completion_status(const sd_completion *completion);
+
+/**
+ * How many bytes a read or a write moved, 0 for everything else. A read that
+ * moved none and succeeded is at the end of the file.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+uint64_t sd_completion_count(const sd_completion *completion);
+
+/**
+ * The error of a call that failed, else NULL.
+ *
+ * Ownership: lives as long as the completion, unless it is taken.
+ * Threads:   any.
+ * Since:     1.0
+ */
+const sd_error *sd_completion_error(const sd_completion *completion);
+
+/**
+ * Take the error of a call that failed.
+ *
+ * Ownership: yours; free it with sd_error_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_error *sd_completion_take_error(sd_completion *completion);
+
+/**
+ * Take the content of sd_submit_get_content, or the URL of
+ * sd_submit_redirect_url, for which NULL means that you serve the file yourself.
+ *
+ * Ownership: yours; free it with sd_buffer_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_buffer *sd_completion_take_buffer(sd_completion *completion);
+
+/**
+ * Take the info of sd_submit_stat or sd_submit_walker_next, for which NULL with
+ * SD_OK is the end of the walk.
+ *
+ * Ownership: yours; free it with sd_file_info_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_file_info *sd_completion_take_file_info(sd_completion *completion);
+
+/**
+ * Take the names of sd_submit_list or sd_submit_list_page.
+ *
+ * Ownership: yours; free it with sd_names_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_names *sd_completion_take_names(sd_completion *completion);
+
+/**
+ * Take the reader of sd_submit_reader_open.
+ *
+ * Ownership: yours; free it with sd_reader_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_reader *sd_completion_take_reader(sd_completion *completion);
+
+/**
+ * Take the writer of sd_submit_writer_open.
+ *
+ * Ownership: yours; free it with sd_writer_free.
+ * Threads:   exclusive.
+ * Since:     1.0
+ */
+sd_writer *sd_completion_take_writer(sd_completion *completion);
+
+/**
+ * Free a completion with what was not taken from it. NULL is fine.
+ *
+ * Threads:   any.
+ * Since:     1.0
+ */
+void sd_completion_free(sd_completion *completion);
+
 /* ---- 13. Logs and metrics -------------------------------------------------------- */
 
 #define SD_LOG_ERROR 1

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use super::boundary;
+use super::boundary::{self, Caller};
 use super::context::sd_context;
 use super::driver::sd_driver;
 use super::error::{sd_error, sd_status};
@@ -11,6 +11,7 @@ use super::handle;
 use super::sized::SizedStruct;
 use super::value::{buffer, give_info, sd_buffer, sd_file_info, sd_names};
 use crate::driver::{Driver, RedirectRequest};
+use crate::error::Result;
 use crate::path;
 
 /// Read a whole file into memory. For anything large use sd_reader_open or
@@ -271,16 +272,25 @@ pub unsafe extern "C" fn sd_redirect_url(
         boundary::run(err, |c| {
             let out = c.out(out, "out")?;
             let driver = &c.share(driver, "driver")?.driver;
-            let mut wanted = RedirectRequest::default();
-            if let Some(request) = c.sized(request)? {
-                let text = |text, name| c.optional_text(text, name).map(Option::unwrap_or_default);
-                wanted.method = text(request.method, "method")?.to_string();
-                wanted.remote_addr = text(request.remote_addr, "remote_addr")?.to_string();
-                wanted.expires_s = request.expires_s;
-            }
+            let wanted = redirect_request(c, request)?;
             let url = driver.redirect_url(c.context(ctx)?, c.path(path, "path")?, &wanted)?;
             out.set(url.map_or(ptr::null_mut(), |url| buffer(url.into_bytes())));
             Ok(())
         })
     }
+}
+
+/// The caller's request, owned.
+pub fn redirect_request(
+    c: &Caller,
+    request: *const sd_redirect_request,
+) -> Result<RedirectRequest> {
+    let mut wanted = RedirectRequest::default();
+    if let Some(request) = c.sized(request)? {
+        let text = |text, name| c.optional_text(text, name).map(Option::unwrap_or_default);
+        wanted.method = text(request.method, "method")?.to_string();
+        wanted.remote_addr = text(request.remote_addr, "remote_addr")?.to_string();
+        wanted.expires_s = request.expires_s;
+    }
+    Ok(wanted)
 }

@@ -84,7 +84,8 @@ pub unsafe extern "C" fn sd_writer_open(
     }
 }
 
-fn append(flags: u32) -> Result<bool> {
+/// The meaning of the flags, if all of them are known.
+pub fn append(flags: u32) -> Result<bool> {
     if flags & !SD_WRITER_APPEND != 0 {
         return Err(Error::invalid_argument(format!("unknown flags {flags:#x}")));
     }

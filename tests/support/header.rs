@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-/// The header's sections in reading order: title, and the file in src/ffi.
+/// The header's sections in reading order: title, and the files in src/ffi.
 pub const SECTIONS: [(&str, &str); 16] = [
     ("Version", "version"),
     ("Results and errors", "error"),
@@ -18,7 +18,7 @@ pub const SECTIONS: [(&str, &str); 16] = [
     ("Writing", "writer"),
     ("Walking", "walk"),
     ("Drivers written in C", "custom"),
-    ("Completion queue", "queue"),
+    ("Completion queue", "queue submit completion"),
     ("Logs and metrics", "log"),
     ("Conformance", "conformance"),
     ("Runtime", "runtime"),
@@ -83,9 +83,11 @@ pub fn generate(root: &Path) -> String {
 pub fn sections(root: &Path) -> Vec<(usize, &'static str, Vec<Item>)> {
     let mut found = Vec::new();
     for (index, (title, stem)) in SECTIONS.iter().enumerate() {
-        let path = root.join(format!("src/ffi/{stem}.rs"));
-        if path.is_file() {
-            found.push((index + 1, *title, items(&path)));
+        let paths = stem.split(' ').map(|stem| root.join(format!("src/ffi/{stem}.rs")));
+        let items: Vec<Item> =
+            paths.filter(|path| path.is_file()).flat_map(|path| items(&path)).collect();
+        if !items.is_empty() {
+            found.push((index + 1, *title, items));
         }
     }
     found
