@@ -302,9 +302,9 @@ impl DriverMetrics {
     }
 
     /// Counts a call as running until the guard is dropped.
-    pub fn begin(&self) -> InFlight {
+    pub fn begin(&self) -> InFlight<'_> {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlight(&self.in_flight)
     }
 
     /// Counts a finished call and tells the hook.
@@ -333,9 +333,9 @@ fn outcome_labels(driver: &str, verb: Verb, outcome: &str) -> Labels {
 }
 
 /// See [`DriverMetrics::begin`].
-pub struct InFlight(Gauge);
+pub struct InFlight<'m>(&'m Gauge);
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

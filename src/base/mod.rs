@@ -194,7 +194,7 @@ struct Call<'c> {
     verb: Verb,
     started: Instant,
     slot: Option<Slot>,
-    _in_flight: InFlight,
+    _in_flight: InFlight<'c>,
     _inside: Inside<'c>,
 }
 
