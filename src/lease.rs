@@ -18,8 +18,9 @@ pub struct Lease<T> {
 enum Place<T> {
     Free(T),
     Taken,
-    /// A call ended in a panic; the object may be half changed and is gone.
-    Lost,
+    /// A call ended in a panic; the object may be half changed. It is kept until the
+    /// owner goes: dropped while the panic unwinds, a second panic would abort.
+    Lost { _object: Option<T> },
 }
 
 impl<T> Lease<T> {
@@ -37,8 +38,8 @@ impl<T> Lease<T> {
                 let detail = format!("the {} is in use by another call", self.noun);
                 Err(Error::invalid_state(detail))
             }
-            Place::Lost => {
-                *place = Place::Lost;
+            lost @ Place::Lost { .. } => {
+                *place = lost;
                 let detail =
                     format!("an earlier call on the {} failed inside the library", self.noun);
                 Err(Error::invalid_state(detail))
@@ -77,7 +78,7 @@ impl<T> Drop for Taken<T> {
     fn drop(&mut self) {
         let back = match self.object.take() {
             Some(object) if !std::thread::panicking() => Place::Free(object),
-            _ => Place::Lost,
+            object => Place::Lost { _object: object },
         };
         *self.lease.place.lock().unwrap_or_else(PoisonError::into_inner) = back;
     }
