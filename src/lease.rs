@@ -20,7 +20,9 @@ enum Place<T> {
     Taken,
     /// A call ended in a panic; the object may be half changed. It is kept until the
     /// owner goes: dropped while the panic unwinds, a second panic would abort.
-    Lost { _object: Option<T> },
+    Lost {
+        _object: Option<T>,
+    },
 }
 
 impl<T> Lease<T> {

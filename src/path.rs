@@ -34,7 +34,8 @@ fn is_component_of_bytes(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && name.iter().all(allowed)
 }
 
-/// Which bytes a component is made of.
+/// Which bytes a component is made of. Indexed at compile time only.
+#[allow(clippy::indexing_slicing)]
 static ALLOWED: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
