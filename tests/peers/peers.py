@@ -270,7 +270,8 @@ class PeerCase(unittest.TestCase):
         done = subprocess.run([SKOPEO, "--insecure-policy", *args], env=CLEAN_ENV, check=False,
                               capture_output=True, text=True, timeout=LIMIT)
         if check:
-            self.assertEqual(done.returncode, 0, f"skopeo {args}: {done.stderr}")
+            self.assertEqual(done.returncode, 0, f"skopeo {args}: {done.stderr}"
+                             f"peers: {[(peer.name, peer.port) for peer in self.running]}")
         return done
 
     def push(self, peer, layout, name, *args):

@@ -17,8 +17,7 @@ class Together(PeerCase):
         jobs = [(peer, target(n, peer), *image)
                 for n, image in enumerate(images) for peer in peers]
         with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
-            # A Go registry that writes a link over leaves it empty for a moment.
-            done = [pool.submit(self.push, peer, layout, name, "--retry-times", "3")
+            done = [pool.submit(self.push_beside_others, peer, layout, name)
                     for peer, name, layout, _ in jobs]
             for job in done:
                 job.result()
@@ -27,6 +26,17 @@ class Together(PeerCase):
                 self.assert_pulls(peer, name, layout, wanted)
         self.assertEqual(self.catalog(peers[0]), self.catalog(peers[1]))
         return peers
+
+    def push_beside_others(self, peer, layout, name):
+        """The Go registry writes links over in place and answers 500 when it meets one
+        that is empty for that moment, be it by its own doing. So only it is asked again."""
+        for _ in range(5 if peer.name == "go" else 0):
+            try:
+                return self.push(peer, layout, name)
+            except AssertionError as error:
+                if "500 (Internal Server Error)" not in str(error):
+                    raise
+        return self.push(peer, layout, name)
 
     def test_images_that_share_layers_in_one_repository(self):
         peers = self.pushed_at_once(lambda n, peer: f"shared/image:{peer.name}-{n}")

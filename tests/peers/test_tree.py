@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The tree on disk: after the same pushes it is the same, byte for byte."""
+import json
 import os
 import re
 import shutil
 import unittest
 
-from peers import OCI_INDEX, Go, Ours, PeerCase, digest, tree, umask
+from peers import OCI_INDEX, OCI_MANIFEST, Go, Ours, PeerCase, digest, tree, umask
 
 UPLOAD = re.compile(r"(/_uploads/)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=/|$)")
 STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -76,9 +77,9 @@ class Tree(PeerCase):
             self.push_manifest(peer, first, digest(first), "a/b")
             self.push_image(peer, layers, "v1", "a", config)
             self.push_image(peer, layers, "v1", "a/b/c-d__e.f", config)
-            parts = [f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json",'
-                     f'"digest":"{digest(one)}","size":{len(one)}}}' for one in (first, second)]
-            index = f'{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{",".join(parts)}]}}'
+            index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
+                {"mediaType": OCI_MANIFEST, "digest": digest(one), "size": len(one)}
+                for one in (first, second)]})
             self.push_manifest(peer, index.encode(), "index", "a/b", OCI_INDEX)
 
         self.assert_same(pushes)
