@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <time.h>
 
-static void sleep_ms(long milliseconds) {
+static void sleep_ms(long milliseconds)
+{
     struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
     nanosleep(&time, NULL);
 }
 
-static void null_and_a_new_context_have_no_limit(void) {
+static void null_and_a_new_context_have_no_limit(void)
+{
     sd_context *ctx = sd_context_new(NULL);
     CHECK_STATUS(sd_context_status(NULL), SD_OK);
     CHECK(sd_context_remaining_ms(NULL) == -1);
@@ -18,7 +20,8 @@ static void null_and_a_new_context_have_no_limit(void) {
     sd_context_free(ctx);
 }
 
-static void a_cancelled_context_ends_its_calls(sd_driver *driver) {
+static void a_cancelled_context_ends_its_calls(sd_driver *driver)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_file_info *info = NULL;
     sd_error *err = NULL;
@@ -32,7 +35,8 @@ static void a_cancelled_context_ends_its_calls(sd_driver *driver) {
     sd_context_free(ctx);
 }
 
-static void a_timeout_passes_and_may_be_set_anew(sd_driver *driver) {
+static void a_timeout_passes_and_may_be_set_anew(sd_driver *driver)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_file_info *info = NULL;
     sd_error *err = NULL;
@@ -48,14 +52,16 @@ static void a_timeout_passes_and_may_be_set_anew(sd_driver *driver) {
     sd_context_free(ctx);
 }
 
-static void nothing_remains_only_when_it_has_ended(void) {
+static void nothing_remains_only_when_it_has_ended(void)
+{
     int honest = 1;
     for (int i = 0; i < 20; i++) {
         sd_context *ctx = sd_context_new(NULL);
         sd_context_set_timeout_ms(ctx, 3);
         for (;;) {
             int64_t left = sd_context_remaining_ms(ctx);
-            if (left == 0) break;
+            if (left == 0)
+                break;
             honest &= left > 0 && left <= 3;
         }
         honest &= sd_context_status(ctx) == SD_ERR_DEADLINE;
@@ -64,14 +70,16 @@ static void nothing_remains_only_when_it_has_ended(void) {
     CHECK(honest);
 }
 
-static void an_endless_timeout_is_no_limit(void) {
+static void an_endless_timeout_is_no_limit(void)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_context_set_timeout_ms(ctx, UINT64_MAX);
     CHECK_STATUS(sd_context_status(ctx), SD_OK);
     sd_context_free(ctx);
 }
 
-static void the_first_of_timeout_and_deadline_counts(void) {
+static void the_first_of_timeout_and_deadline_counts(void)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_context_set_timeout_ms(ctx, 3600 * 1000);
     sd_context_set_deadline_ns(ctx, ((int64_t)time(NULL) + 60) * 1000000000);
@@ -84,7 +92,8 @@ static void the_first_of_timeout_and_deadline_counts(void) {
     sd_context_free(ctx);
 }
 
-static void a_child_ends_with_its_parent_but_not_the_other_way(void) {
+static void a_child_ends_with_its_parent_but_not_the_other_way(void)
+{
     sd_context *parent = sd_context_new(NULL);
     sd_context *child = sd_context_new(parent), *other = sd_context_new(parent);
     sd_context_cancel(child);
@@ -98,7 +107,8 @@ static void a_child_ends_with_its_parent_but_not_the_other_way(void) {
     sd_context_free(other);
 }
 
-static void freeing_a_context_does_not_cancel_what_it_opened(sd_driver *driver) {
+static void freeing_a_context_does_not_cancel_what_it_opened(sd_driver *driver)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_reader *reader = NULL;
     char buf[4];
@@ -111,7 +121,8 @@ static void freeing_a_context_does_not_cancel_what_it_opened(sd_driver *driver) 
     sd_reader_free(reader);
 }
 
-static void a_chain_of_very_many_contexts_can_be_freed(void) {
+static void a_chain_of_very_many_contexts_can_be_freed(void)
+{
     sd_context *last = sd_context_new(NULL);
     for (int i = 0; i < 300000; i++) {
         sd_context *next = sd_context_new(last);
@@ -122,25 +133,29 @@ static void a_chain_of_very_many_contexts_can_be_freed(void) {
     sd_context_free(last);
 }
 
-static void *cancel_later(void *ctx) {
+static void *cancel_later(void *ctx)
+{
     sleep_ms(20);
     sd_context_cancel(ctx);
     return NULL;
 }
 
-static void another_thread_may_cancel(void) {
+static void another_thread_may_cancel(void)
+{
     pthread_t thread;
     sd_context *parent = sd_context_new(NULL);
     sd_context *ctx = sd_context_new(parent);
     CHECK(pthread_create(&thread, NULL, cancel_later, parent) == 0);
-    while (sd_context_status(ctx) == SD_OK) sleep_ms(1);
+    while (sd_context_status(ctx) == SD_OK)
+        sleep_ms(1);
     CHECK_STATUS(sd_context_status(ctx), SD_ERR_CANCELLED);
     pthread_join(thread, NULL);
     sd_context_free(parent);
     sd_context_free(ctx);
 }
 
-static void a_field_needs_key_and_value(void) {
+static void a_field_needs_key_and_value(void)
+{
     sd_context *ctx = sd_context_new(NULL);
     CHECK_STATUS(sd_context_set_field(ctx, "k", "v"), SD_OK);
     CHECK_STATUS(sd_context_set_field(ctx, NULL, "v"), SD_ERR_INVALID_ARGUMENT);
@@ -150,7 +165,8 @@ static void a_field_needs_key_and_value(void) {
     sd_context_free(ctx);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN(null_and_a_new_context_have_no_limit);

@@ -1,11 +1,13 @@
 /* Section 6: factory and driver. */
 #include "harness.h"
 
-static void a_driver_is_made_by_its_name(sd_driver *driver) {
+static void a_driver_is_made_by_its_name(sd_driver *driver)
+{
     CHECK(driver != NULL && *sd_driver_name(driver) != '\0');
 }
 
-static void names_are_in_byte_order(void) {
+static void names_are_in_byte_order(void)
+{
     sd_names *names = NULL;
     CHECK_STATUS(sd_factory_names(&names, NULL), SD_OK);
     CHECK(sd_names_count(names) > 0);
@@ -14,7 +16,8 @@ static void names_are_in_byte_order(void) {
     sd_names_free(names);
 }
 
-static void an_unknown_name_is_refused(void) {
+static void an_unknown_name_is_refused(void)
+{
     const char *names[] = {"", "nope", "inmemory ", "Inmemory", "../inmemory"};
     sd_driver *driver = NULL;
     sd_error *err = NULL;
@@ -24,7 +27,8 @@ static void an_unknown_name_is_refused(void) {
     CHECK(driver == NULL);
 }
 
-static void a_misspelt_key_is_found_by_name(void) {
+static void a_misspelt_key_is_found_by_name(void)
+{
     sd_params *params = sd_params_new();
     sd_driver *driver = NULL;
     sd_error *err = NULL;
@@ -39,7 +43,8 @@ static void a_misspelt_key_is_found_by_name(void) {
     sd_params_free(params);
 }
 
-static void an_ended_context_makes_no_driver(void) {
+static void an_ended_context_makes_no_driver(void)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_driver *driver = NULL;
     sd_error *err = NULL;
@@ -49,7 +54,8 @@ static void an_ended_context_makes_no_driver(void) {
     sd_context_free(ctx);
 }
 
-static void two_drivers_of_one_name_are_two_stores(void) {
+static void two_drivers_of_one_name_are_two_stores(void)
+{
     sd_driver *one = make_driver("inmemory"), *two = make_driver("inmemory");
     sd_buffer *content = NULL;
     CHECK_STATUS(sd_put_content(one, NULL, "/a", "x", 1, NULL), SD_OK);
@@ -58,7 +64,8 @@ static void two_drivers_of_one_name_are_two_stores(void) {
     sd_driver_free(two);
 }
 
-static void another_handle_is_the_same_store_and_lives_on_its_own(sd_driver *driver) {
+static void another_handle_is_the_same_store_and_lives_on_its_own(sd_driver *driver)
+{
     sd_driver *first = sd_driver_ref(driver), *second = sd_driver_ref(first);
     sd_buffer *content = NULL;
     CHECK_STATUS(sd_put_content(first, NULL, "/a", "x", 1, NULL), SD_OK);
@@ -71,7 +78,8 @@ static void another_handle_is_the_same_store_and_lives_on_its_own(sd_driver *dri
     CHECK(sd_driver_ref(NULL) == NULL);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN_ON_EACH(a_driver_is_made_by_its_name);

@@ -14,32 +14,41 @@ struct notes {
     char last[512];
 };
 
-static struct notes *new_notes(void) {
+static struct notes *new_notes(void)
+{
     struct notes *notes = calloc(1, sizeof *notes);
     pthread_mutex_init(&notes->lock, NULL);
     return notes;
 }
-static void free_notes(struct notes *notes) {
+static void free_notes(struct notes *notes)
+{
     CHECK(!notes->bad);
     notes->dead = 1;
     pthread_mutex_destroy(&notes->lock);
     free(notes);
 }
-static int is_one_line(const char *text) { return text && !strpbrk(text, "\n\r"); }
+static int is_one_line(const char *text)
+{
+    return text && !strpbrk(text, "\n\r");
+}
 
-static void on_log(void *user, const sd_log_record *record) {
+static void on_log(void *user, const sd_log_record *record)
+{
     struct notes *notes = user;
     pthread_mutex_lock(&notes->lock);
     notes->calls++;
-    notes->bad |= notes->dead || record->struct_size != sizeof *record || record->time_ns <= 0 ||
-                  record->level < SD_LOG_ERROR || record->level > SD_LOG_TRACE ||
-                  !is_one_line(record->target) || !is_one_line(record->message) ||
-                  record->fields_json[0] != '{';
-    if (record->level > notes->worst_level) notes->worst_level = record->level;
-    snprintf(notes->last, sizeof notes->last, "%s %s", record->message, record->fields_json);
+    notes->bad |= notes->dead || record->struct_size != sizeof *record ||
+                  record->time_ns <= 0 || record->level < SD_LOG_ERROR ||
+                  record->level > SD_LOG_TRACE || !is_one_line(record->target) ||
+                  !is_one_line(record->message) || record->fields_json[0] != '{';
+    if (record->level > notes->worst_level)
+        notes->worst_level = record->level;
+    snprintf(notes->last, sizeof notes->last, "%s %s", record->message,
+             record->fields_json);
     pthread_mutex_unlock(&notes->lock);
 }
-static void on_metric(void *user, const sd_metric *metric) {
+static void on_metric(void *user, const sd_metric *metric)
+{
     struct notes *notes = user;
     pthread_mutex_lock(&notes->lock);
     notes->calls++;
@@ -48,13 +57,15 @@ static void on_metric(void *user, const sd_metric *metric) {
              (int)metric->status, (int)metric->bytes);
     pthread_mutex_unlock(&notes->lock);
 }
-static void touch(sd_driver *driver) {
+static void touch(sd_driver *driver)
+{
     sd_file_info *info = NULL;
     CHECK_STATUS(sd_stat(driver, NULL, "/", &info, NULL), SD_OK);
     sd_file_info_free(info);
 }
 
-static void a_hook_is_set_replaced_and_removed(sd_driver *driver) {
+static void a_hook_is_set_replaced_and_removed(sd_driver *driver)
+{
     struct notes *first = new_notes(), *second = new_notes();
     CHECK_STATUS(sd_log_set_hook(on_log, first, SD_LOG_DEBUG), SD_OK);
     touch(driver);
@@ -70,7 +81,8 @@ static void a_hook_is_set_replaced_and_removed(sd_driver *driver) {
     free_notes(second);
 }
 
-static void a_hook_gets_its_level_and_what_is_worse(sd_driver *driver) {
+static void a_hook_gets_its_level_and_what_is_worse(sd_driver *driver)
+{
     struct notes *notes = new_notes();
     sd_writer *writer = NULL;
     CHECK_STATUS(sd_log_set_hook(on_log, notes, SD_LOG_WARN), SD_OK);
@@ -84,7 +96,8 @@ static void a_hook_gets_its_level_and_what_is_worse(sd_driver *driver) {
     free_notes(notes);
 }
 
-static void a_level_that_is_none_is_refused_and_the_hook_stays(sd_driver *driver) {
+static void a_level_that_is_none_is_refused_and_the_hook_stays(sd_driver *driver)
+{
     struct notes *notes = new_notes();
     CHECK_STATUS(sd_log_set_hook(on_log, notes, SD_LOG_DEBUG), SD_OK);
     CHECK_STATUS(sd_log_set_hook(on_log, notes, 0), SD_ERR_INVALID_ARGUMENT);
@@ -96,7 +109,8 @@ static void a_level_that_is_none_is_refused_and_the_hook_stays(sd_driver *driver
     free_notes(notes);
 }
 
-static void fields_of_the_context_are_in_its_records(sd_driver *driver) {
+static void fields_of_the_context_are_in_its_records(sd_driver *driver)
+{
     struct notes *notes = new_notes();
     sd_context *ctx = sd_context_new(NULL), *child = sd_context_new(ctx);
     sd_file_info *info = NULL;
@@ -115,9 +129,13 @@ static void fields_of_the_context_are_in_its_records(sd_driver *driver) {
     free_notes(notes);
 }
 
-struct hammer { sd_driver *driver; volatile int stop; };
+struct hammer {
+    sd_driver *driver;
+    volatile int stop;
+};
 
-static void *hammer(void *user) {
+static void *hammer(void *user)
+{
     struct hammer *work = user;
     while (!work->stop) {
         sd_file_info *info = NULL;
@@ -127,11 +145,13 @@ static void *hammer(void *user) {
     return NULL;
 }
 
-static void a_replaced_hook_never_runs_again(sd_driver *driver) {
+static void a_replaced_hook_never_runs_again(sd_driver *driver)
+{
     struct hammer work = {driver, 0};
     pthread_t threads[3];
     int calls = 0;
-    for (int i = 0; i < 3; i++) CHECK(!pthread_create(&threads[i], NULL, hammer, &work));
+    for (int i = 0; i < 3; i++)
+        CHECK(!pthread_create(&threads[i], NULL, hammer, &work));
     for (int i = 0; i < 200; i++) {
         struct notes *log = new_notes(), *metric = new_notes();
         struct timespec moment = {0, 100000};
@@ -147,18 +167,21 @@ static void a_replaced_hook_never_runs_again(sd_driver *driver) {
         free_notes(metric);
     }
     work.stop = 1;
-    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
     CHECK(calls > 0);
 }
 
-static void log_that_sets_a_hook(void *user, const sd_log_record *record) {
+static void log_that_sets_a_hook(void *user, const sd_log_record *record)
+{
     struct notes *notes = user;
     (void)record;
     notes->calls++;
     notes->inner = sd_log_set_hook(NULL, NULL, 0);
     notes->bad |= sd_metrics_set_hook(NULL, NULL) != notes->inner;
 }
-static void metric_that_sets_a_hook(void *user, const sd_metric *metric) {
+static void metric_that_sets_a_hook(void *user, const sd_metric *metric)
+{
     struct notes *notes = user;
     (void)metric;
     notes->calls++;
@@ -166,7 +189,8 @@ static void metric_that_sets_a_hook(void *user, const sd_metric *metric) {
     notes->bad |= sd_log_set_hook(NULL, NULL, 0) != notes->inner;
 }
 
-static void a_hook_cannot_set_a_hook(sd_driver *driver) {
+static void a_hook_cannot_set_a_hook(sd_driver *driver)
+{
     struct notes *notes = new_notes();
     CHECK_STATUS(sd_log_set_hook(log_that_sets_a_hook, notes, SD_LOG_DEBUG), SD_OK);
     touch(driver);
@@ -181,9 +205,13 @@ static void a_hook_cannot_set_a_hook(sd_driver *driver) {
     free_notes(notes);
 }
 
-struct caller { sd_driver *driver; int calls; };
+struct caller {
+    sd_driver *driver;
+    int calls;
+};
 
-static void log_that_calls(void *user, const sd_log_record *record) {
+static void log_that_calls(void *user, const sd_log_record *record)
+{
     struct caller *caller = user;
     sd_file_info *info = NULL;
     (void)record;
@@ -192,7 +220,8 @@ static void log_that_calls(void *user, const sd_log_record *record) {
     sd_file_info_free(info);
 }
 
-static void records_that_a_hook_causes_are_dropped(sd_driver *driver) {
+static void records_that_a_hook_causes_are_dropped(sd_driver *driver)
+{
     struct caller caller = {driver, 0};
     CHECK_STATUS(sd_log_set_hook(log_that_calls, &caller, SD_LOG_TRACE), SD_OK);
     touch(driver);
@@ -200,7 +229,8 @@ static void records_that_a_hook_causes_are_dropped(sd_driver *driver) {
     CHECK(caller.calls == 1);
 }
 
-static void a_metric_tells_driver_action_outcome_and_bytes(sd_driver *driver) {
+static void a_metric_tells_driver_action_outcome_and_bytes(sd_driver *driver)
+{
     struct notes *notes = new_notes();
     char expected[64];
     CHECK_STATUS(sd_metrics_set_hook(on_metric, notes), SD_OK);
@@ -217,7 +247,8 @@ static void a_metric_tells_driver_action_outcome_and_bytes(sd_driver *driver) {
     free_notes(notes);
 }
 
-static void metrics_as_text_have_distributions_name_and_labels(sd_driver *driver) {
+static void metrics_as_text_have_distributions_name_and_labels(sd_driver *driver)
+{
     sd_buffer *text = NULL;
     char label[64];
     touch(driver);
@@ -231,7 +262,8 @@ static void metrics_as_text_have_distributions_name_and_labels(sd_driver *driver
     sd_buffer_free(text);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN_ON_EACH(a_hook_is_set_replaced_and_removed);

@@ -35,7 +35,8 @@ static sd_file_info *info;
 #define TYPES 10
 static void *handles[TYPES];
 
-static void make_handles(void) {
+static void make_handles(void)
+{
     memset(&untouched, 0xa5, sizeof untouched);
     handles[0] = driver = make_driver("inmemory");
     CHECK_STATUS(sd_put_content(driver, NULL, "/d/f", "content", 7, NULL), SD_OK);
@@ -54,7 +55,8 @@ static void make_handles(void) {
     handles[8] = walker;
     handles[9] = info = sd_file_info_new("/i", 1, 2, 0);
 }
-static void free_handles(void) {
+static void free_handles(void)
+{
     sd_driver_free(driver);
     sd_params_free(params);
     sd_names_free(names);
@@ -69,50 +71,55 @@ static void free_handles(void) {
 
 #define IS_UNTOUCHED() CHECK(memcmp(&out, &untouched, sizeof out) == 0)
 /* `call` has `err_out` where its error goes. */
-#define REFUSED_AS(code, call) \
-    do { \
-        memcpy(&out, &untouched, sizeof out); \
-        err_out = &err; \
-        CHECK_ERROR(call, code); \
-        err_out = NULL; \
-        CHECK_STATUS(call, code); \
-        IS_UNTOUCHED(); \
+#define REFUSED_AS(code, call)                                                             \
+    do {                                                                                   \
+        memcpy(&out, &untouched, sizeof out);                                              \
+        err_out = &err;                                                                    \
+        CHECK_ERROR(call, code);                                                           \
+        err_out = NULL;                                                                    \
+        CHECK_STATUS(call, code);                                                          \
+        IS_UNTOUCHED();                                                                    \
     } while (0)
-#define REFUSED(call) REFUSED_AS(SD_ERR_INVALID_ARGUMENT, call)
+#define REFUSED(call)  REFUSED_AS(SD_ERR_INVALID_ARGUMENT, call)
 #define BAD_PATH(call) REFUSED_AS(SD_ERR_INVALID_PATH, call)
 /* `call` has no `err`. */
 #define REFUSED_PLAINLY(call) CHECK_STATUS(call, SD_ERR_INVALID_ARGUMENT)
 /* `value` is of a call that cannot report. */
-#define NEUTRAL(value) \
-    do { \
-        memcpy(&out, &untouched, sizeof out); \
-        CHECK(value); \
-        IS_UNTOUCHED(); \
+#define NEUTRAL(value)                                                                     \
+    do {                                                                                   \
+        memcpy(&out, &untouched, sizeof out);                                              \
+        CHECK(value);                                                                      \
+        IS_UNTOUCHED();                                                                    \
     } while (0)
 /* `h` is NULL at first and then each live handle but `own`. */
-#define EACH_WRONG(own) \
-    for (int w = -1; w < TYPES; w++) \
-        for (void *h = w < 0 ? NULL : handles[w], *once = &out; once && h != (void *)(own); \
-             once = NULL)
+#define EACH_WRONG(own)                                                                    \
+    for (int w = -1; w < TYPES; w++)                                                       \
+        for (void *h = w < 0 ? NULL : handles[w], *once = &out;                            \
+             once && h != (void *)(own); once = NULL)
 /* `h` is each live handle but a context: NULL is fine for one. */
 #define EACH_WRONG_CONTEXT() EACH_WRONG(ctx) if (h)
 
-static sd_status sink(void *user, const void *data, size_t len) {
+static sd_status sink(void *user, const void *data, size_t len)
+{
     (void)user, (void)data, (void)len;
     return SD_OK;
 }
-static sd_status source(void *user, void *buf, size_t cap, size_t *len) {
+static sd_status source(void *user, void *buf, size_t cap, size_t *len)
+{
     (void)user, (void)buf, (void)cap;
     *len = 0;
     return SD_OK;
 }
-static sd_status visit(void *user, const sd_file_info *seen) {
+static sd_status visit(void *user, const sd_file_info *seen)
+{
     (void)user, (void)seen;
     return SD_OK;
 }
 
-static void errors_refuse_null_and_other_handles(void) {
-    EACH_WRONG(error) {
+static void errors_refuse_null_and_other_handles(void)
+{
+    EACH_WRONG(error)
+    {
         NEUTRAL(sd_error_code(h) == SD_ERR_INVALID_ARGUMENT);
         NEUTRAL(*sd_error_message(h) == '\0');
         NEUTRAL(*sd_error_driver(h) == '\0');
@@ -141,12 +148,15 @@ static void errors_refuse_null_and_other_handles(void) {
     CHECK(sd_error_new(SD_ERR_DRIVER, "\xff") == NULL);
 }
 
-static void values_refuse_null_and_other_handles(void) {
-    EACH_WRONG(buffer) {
+static void values_refuse_null_and_other_handles(void)
+{
+    EACH_WRONG(buffer)
+    {
         NEUTRAL(sd_buffer_data(h) == NULL);
         NEUTRAL(sd_buffer_len(h) == 0);
     }
-    EACH_WRONG(names) {
+    EACH_WRONG(names)
+    {
         NEUTRAL(sd_names_count(h) == 0);
         NEUTRAL(sd_names_get(h, 0) == NULL);
         REFUSED_PLAINLY(sd_names_push(h, "x"));
@@ -161,8 +171,10 @@ static void values_refuse_null_and_other_handles(void) {
     CHECK(sd_file_info_new("/", 0, 0, ~SD_INFO_DIR) == NULL);
 }
 
-static void parameters_refuse_null_and_other_handles(void) {
-    EACH_WRONG(params) {
+static void parameters_refuse_null_and_other_handles(void)
+{
+    EACH_WRONG(params)
+    {
         REFUSED_PLAINLY(sd_params_set_string(h, "k", "v"));
         REFUSED_PLAINLY(sd_params_set_int(h, "k", 1));
         REFUSED_PLAINLY(sd_params_set_float(h, "k", 1));
@@ -203,13 +215,16 @@ static void parameters_refuse_null_and_other_handles(void) {
     CHECK(sd_params_count(params) == 3);
 }
 
-static void contexts_refuse_other_handles(void) {
-    EACH_WRONG(ctx) {
+static void contexts_refuse_other_handles(void)
+{
+    EACH_WRONG(ctx)
+    {
         sd_context_set_timeout_ms(h, 0);
         sd_context_set_deadline_ns(h, 0);
         sd_context_cancel(h);
         REFUSED_PLAINLY(sd_context_set_field(h, "k", "v"));
-        if (!h) continue;
+        if (!h)
+            continue;
         CHECK(sd_context_new(h) == NULL);
         REFUSED_PLAINLY(sd_context_status(h));
         CHECK(sd_context_remaining_ms(h) == 0);
@@ -221,22 +236,28 @@ static void contexts_refuse_other_handles(void) {
     CHECK_STATUS(sd_context_status(ctx), SD_OK);
 }
 
-static void the_factory_refuses_null_and_other_handles(void) {
+static void the_factory_refuses_null_and_other_handles(void)
+{
     REFUSED(sd_factory_create(NULL, NULL, NULL, &out.driver, err_out));
     REFUSED(sd_factory_create("\xff", NULL, NULL, &out.driver, err_out));
     REFUSED(sd_factory_create("inmemory", NULL, NULL, NULL, err_out));
-    EACH_WRONG_CONTEXT() REFUSED(sd_factory_create("inmemory", h, NULL, &out.driver, err_out));
+    EACH_WRONG_CONTEXT()
+    REFUSED(sd_factory_create("inmemory", h, NULL, &out.driver, err_out));
     EACH_WRONG(params)
-        if (h) REFUSED(sd_factory_create("inmemory", NULL, h, &out.driver, err_out));
+    if (h)
+        REFUSED(sd_factory_create("inmemory", NULL, h, &out.driver, err_out));
     REFUSED(sd_factory_names(NULL, err_out));
-    EACH_WRONG(driver) {
+    EACH_WRONG(driver)
+    {
         NEUTRAL(sd_driver_ref(h) == NULL);
         NEUTRAL(*sd_driver_name(h) == '\0');
     }
 }
 
-static void operations_refuse_null_and_other_handles(void) {
-    EACH_WRONG(driver) {
+static void operations_refuse_null_and_other_handles(void)
+{
+    EACH_WRONG(driver)
+    {
         REFUSED(sd_get_content(h, NULL, "/d/f", &out.buffer, err_out));
         REFUSED(sd_put_content(h, NULL, "/d/f", "x", 1, err_out));
         REFUSED(sd_stat(h, NULL, "/d/f", &out.info, err_out));
@@ -246,7 +267,8 @@ static void operations_refuse_null_and_other_handles(void) {
         REFUSED(sd_delete(h, NULL, "/d/f", err_out));
         REFUSED(sd_redirect_url(h, NULL, "/d/f", NULL, &out.buffer, err_out));
     }
-    EACH_WRONG_CONTEXT() {
+    EACH_WRONG_CONTEXT()
+    {
         REFUSED(sd_get_content(driver, h, "/d/f", &out.buffer, err_out));
         REFUSED(sd_put_content(driver, h, "/d/f", "x", 1, err_out));
         REFUSED(sd_stat(driver, h, "/d/f", &out.info, err_out));
@@ -263,7 +285,8 @@ static void operations_refuse_null_and_other_handles(void) {
     REFUSED(sd_redirect_url(driver, NULL, "/d/f", NULL, NULL, err_out));
 }
 
-static void operations_refuse_bad_paths_and_bytes(void) {
+static void operations_refuse_bad_paths_and_bytes(void)
+{
     REFUSED(sd_get_content(driver, NULL, NULL, &out.buffer, err_out));
     REFUSED(sd_put_content(driver, NULL, NULL, "x", 1, err_out));
     REFUSED(sd_stat(driver, NULL, NULL, &out.info, err_out));
@@ -291,13 +314,16 @@ static void operations_refuse_bad_paths_and_bytes(void) {
     CHECK_STATUS(sd_put_content(driver, NULL, "/d/empty", NULL, 0, NULL), SD_OK);
 }
 
-static void reading_refuses_what_it_must(void) {
+static void reading_refuses_what_it_must(void)
+{
     char buf[8] = "";
-    EACH_WRONG(driver) {
+    EACH_WRONG(driver)
+    {
         REFUSED(sd_reader_open(h, NULL, "/d/f", 0, &out.reader, err_out));
         REFUSED(sd_read_stream(h, NULL, "/d/f", 0, sink, NULL, NULL, err_out));
     }
-    EACH_WRONG_CONTEXT() {
+    EACH_WRONG_CONTEXT()
+    {
         REFUSED(sd_reader_open(driver, h, "/d/f", 0, &out.reader, err_out));
         REFUSED(sd_read_stream(driver, h, "/d/f", 0, sink, NULL, NULL, err_out));
     }
@@ -316,19 +342,23 @@ static void reading_refuses_what_it_must(void) {
     CHECK_TEXT(buf, "");
 }
 
-static void writing_refuses_what_it_must(void) {
-    EACH_WRONG(driver) {
+static void writing_refuses_what_it_must(void)
+{
+    EACH_WRONG(driver)
+    {
         REFUSED(sd_writer_open(h, NULL, "/d/f", 0, &out.writer, err_out));
         REFUSED(sd_write_stream(h, NULL, "/d/f", 0, source, NULL, NULL, err_out));
     }
-    EACH_WRONG_CONTEXT() {
+    EACH_WRONG_CONTEXT()
+    {
         REFUSED(sd_writer_open(driver, h, "/d/f", 0, &out.writer, err_out));
         REFUSED(sd_write_stream(driver, h, "/d/f", 0, source, NULL, NULL, err_out));
         REFUSED(sd_writer_commit(writer, h, err_out));
         REFUSED(sd_writer_cancel(writer, h, err_out));
         REFUSED(sd_writer_close(writer, h, err_out));
     }
-    EACH_WRONG(writer) {
+    EACH_WRONG(writer)
+    {
         REFUSED(sd_writer_write(h, "x", 1, err_out));
         REFUSED(sd_writer_commit(h, NULL, err_out));
         REFUSED(sd_writer_cancel(h, NULL, err_out));
@@ -352,17 +382,21 @@ static void writing_refuses_what_it_must(void) {
     CHECK(sd_writer_size(writer) == 0);
 }
 
-static void walking_refuses_what_it_must(void) {
+static void walking_refuses_what_it_must(void)
+{
     sd_walk_options options = {sizeof options, "/\xff", 0};
-    EACH_WRONG(driver) {
+    EACH_WRONG(driver)
+    {
         REFUSED(sd_walk(h, NULL, "/", NULL, visit, NULL, err_out));
         REFUSED(sd_walker_open(h, NULL, "/", NULL, &out.walker, err_out));
     }
-    EACH_WRONG_CONTEXT() {
+    EACH_WRONG_CONTEXT()
+    {
         REFUSED(sd_walk(driver, h, "/", NULL, visit, NULL, err_out));
         REFUSED(sd_walker_open(driver, h, "/", NULL, &out.walker, err_out));
     }
-    EACH_WRONG(walker) {
+    EACH_WRONG(walker)
+    {
         REFUSED(sd_walker_next(h, &out.info, err_out));
         REFUSED_PLAINLY(sd_walker_skip_dir(h));
     }
@@ -377,7 +411,8 @@ static void walking_refuses_what_it_must(void) {
     REFUSED(sd_walker_next(walker, NULL, err_out));
 }
 
-static void logs_and_runtime_refuse_what_they_must(void) {
+static void logs_and_runtime_refuse_what_they_must(void)
+{
     sd_runtime_options options = {sizeof options, 0, 0, "\xff", NULL, 0};
     REFUSED(sd_metrics_text(NULL, err_out));
     CHECK_STATUS(sd_log_set_hook(NULL, NULL, 99), SD_OK);
@@ -398,23 +433,34 @@ static union {
     unsigned char bytes[8192];
 } any;
 
-static sd_status redirect(void) {
+static sd_status redirect(void)
+{
     sd_buffer *url = NULL;
     return sd_redirect_url(driver, NULL, "/d/f", &any.redirect, &url, err_out);
 }
-static sd_status walk(void) {
+static sd_status walk(void)
+{
     return sd_walk(driver, NULL, "/", &any.walk, visit, NULL, err_out);
 }
-static sd_status open_walker(void) {
+static sd_status open_walker(void)
+{
     sd_walker *opened = NULL;
     sd_status status = sd_walker_open(driver, NULL, "/", &any.walk, &opened, err_out);
     sd_walker_free(opened);
     return status;
 }
-static sd_status configure(void) { return sd_runtime_configure(&any.runtime, err_out); }
+static sd_status configure(void)
+{
+    return sd_runtime_configure(&any.runtime, err_out);
+}
 
-static void structs_of_every_size_are_judged_by_it(void) {
-    static const struct { size_t size; sd_status good; sd_status (*call)(void); } all[] = {
+static void structs_of_every_size_are_judged_by_it(void)
+{
+    static const struct {
+        size_t size;
+        sd_status good;
+        sd_status (*call)(void);
+    } all[] = {
         {sizeof any.redirect, SD_OK, redirect},
         {sizeof any.walk, SD_OK, walk},
         {sizeof any.walk, SD_OK, open_walker},
@@ -423,7 +469,8 @@ static void structs_of_every_size_are_judged_by_it(void) {
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const size_t small[] = {0, 1, sizeof(size_t), all[i].size - 8, all[i].size - 1};
-        const size_t absurd[] = {4097, sizeof any, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX};
+        const size_t absurd[] = {4097, sizeof any, SIZE_MAX / 2, SIZE_MAX / 2 + 1,
+                                 SIZE_MAX};
         memset(&any, 0, sizeof any);
         for (size_t s = 0; s < sizeof small / sizeof *small; s++) {
             any.struct_size = small[s];
@@ -452,7 +499,8 @@ static void structs_of_every_size_are_judged_by_it(void) {
     }
 }
 
-static void unknown_flags_in_structs_are_refused(void) {
+static void unknown_flags_in_structs_are_refused(void)
+{
     memset(&any, 0, sizeof any);
     for (uint32_t flag = 2; flag; flag <<= 1) {
         any.walk.struct_size = sizeof any.walk;
@@ -473,7 +521,8 @@ static void unknown_flags_in_structs_are_refused(void) {
     REFUSED(redirect());
 }
 
-static void freeing_null_or_another_type_does_nothing(void) {
+static void freeing_null_or_another_type_does_nothing(void)
+{
     EACH_WRONG(driver) sd_driver_free(h);
     EACH_WRONG(params) sd_params_free(h);
     EACH_WRONG(names) sd_names_free(h);
@@ -486,7 +535,8 @@ static void freeing_null_or_another_type_does_nothing(void) {
     EACH_WRONG(info) sd_file_info_free(h);
 }
 
-static void after_all_that_every_handle_works(void) {
+static void after_all_that_every_handle_works(void)
+{
     char buf[8] = "";
     size_t len = 0;
     sd_file_info *first = NULL;
@@ -508,7 +558,8 @@ static void after_all_that_every_handle_works(void) {
     CHECK_TEXT(info->path, "/i");
 }
 
-static void a_success_does_not_touch_err(void) {
+static void a_success_does_not_touch_err(void)
+{
     sd_error *sentinel = (sd_error *)&any, *place = sentinel;
     char buf[8];
     size_t len = 0;
@@ -532,13 +583,15 @@ static void a_success_does_not_touch_err(void) {
     CHECK_STATUS(sd_reader_open(out.driver, NULL, "/a", 0, &out.reader, &place), SD_OK);
     CHECK_STATUS(sd_reader_read(out.reader, buf, sizeof buf, &len, &place), SD_OK);
     sd_reader_free(out.reader);
-    CHECK_STATUS(sd_read_stream(out.driver, NULL, "/a", 0, sink, NULL, NULL, &place), SD_OK);
+    CHECK_STATUS(sd_read_stream(out.driver, NULL, "/a", 0, sink, NULL, NULL, &place),
+                 SD_OK);
     CHECK_STATUS(sd_writer_open(out.driver, NULL, "/b", 0, &out.writer, &place), SD_OK);
     CHECK_STATUS(sd_writer_write(out.writer, "x", 1, &place), SD_OK);
     CHECK_STATUS(sd_writer_commit(out.writer, NULL, &place), SD_OK);
     CHECK_STATUS(sd_writer_close(out.writer, NULL, &place), SD_OK);
     sd_writer_free(out.writer);
-    CHECK_STATUS(sd_write_stream(out.driver, NULL, "/c", 0, source, NULL, NULL, &place), SD_OK);
+    CHECK_STATUS(sd_write_stream(out.driver, NULL, "/c", 0, source, NULL, NULL, &place),
+                 SD_OK);
     CHECK_STATUS(sd_walk(out.driver, NULL, "/", NULL, visit, NULL, &place), SD_OK);
     CHECK_STATUS(sd_walker_open(out.driver, NULL, "/", NULL, &out.walker, &place), SD_OK);
     CHECK_STATUS(sd_walker_next(out.walker, &out.info, &place), SD_OK);
@@ -553,7 +606,8 @@ static void a_success_does_not_touch_err(void) {
     CHECK(place == sentinel);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     make_handles();

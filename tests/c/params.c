@@ -1,7 +1,8 @@
 /* Section 4: parameters. */
 #include "harness.h"
 
-static void values_come_back_as_they_were_set(void) {
+static void values_come_back_as_they_were_set(void)
+{
     sd_params *params = sd_params_new();
     int64_t whole = 0;
     int32_t truth = 7;
@@ -22,7 +23,8 @@ static void values_come_back_as_they_were_set(void) {
     sd_params_free(params);
 }
 
-static void a_getter_of_another_type_writes_nothing(void) {
+static void a_getter_of_another_type_writes_nothing(void)
+{
     sd_params *params = sd_params_new();
     int64_t whole = 42;
     int32_t truth = 42;
@@ -39,7 +41,8 @@ static void a_getter_of_another_type_writes_nothing(void) {
     sd_params_free(params);
 }
 
-static void texts_live_as_long_as_the_parameters(void) {
+static void texts_live_as_long_as_the_parameters(void)
+{
     sd_params *params = sd_params_new();
     sd_params_set_string(params, "k", "first");
     const char *first = sd_params_get_string(params, "k");
@@ -58,12 +61,14 @@ static void texts_live_as_long_as_the_parameters(void) {
     sd_params_free(params);
 }
 
-static void json_makes_parameters_and_parameters_make_json(void) {
+static void json_makes_parameters_and_parameters_make_json(void)
+{
     sd_params *params = NULL;
     sd_error *err = NULL;
     int64_t whole = 0;
     int32_t truth = 0;
-    const char *json = "{\"rootdirectory\":\"/srv\",\"maxthreads\":50,\"l\":[1,{\"a\":null}],\"b\":true}";
+    const char *json =
+        "{\"rootdirectory\":\"/srv\",\"maxthreads\":50,\"l\":[1,{\"a\":null}],\"b\":true}";
     CHECK_STATUS(sd_params_from_json(json, &params, &err), SD_OK);
     CHECK_TEXT(sd_params_get_string(params, "rootdirectory"), "/srv");
     CHECK(sd_params_get_int(params, "maxthreads", &whole) && whole == 50);
@@ -77,10 +82,12 @@ static void json_makes_parameters_and_parameters_make_json(void) {
     sd_params_free(params);
 }
 
-static void malformed_json_is_refused_by_place_and_not_quoted(void) {
+static void malformed_json_is_refused_by_place_and_not_quoted(void)
+{
     sd_params *params = NULL, *kept = sd_params_new();
     sd_error *err = NULL;
-    const char *bad[] = {"", "[]", "1", "\"S3CRET\"", "{\"k\": S3CRET}", "{\"k\":1} S3CRET", "{"};
+    const char *bad[] = {"", "[]", "1", "\"S3CRET\"", "{\"k\": S3CRET}", "{\"k\":1} S3CRET",
+                         "{"};
     sd_params_set_int(kept, "k", 1);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         CHECK_STATUS(sd_params_from_json(bad[i], &params, &err), SD_ERR_INVALID_PARAMETER);
@@ -98,7 +105,8 @@ static void malformed_json_is_refused_by_place_and_not_quoted(void) {
     sd_params_free(kept);
 }
 
-static void json_for_logs_hides_every_text_that_may_be_secret(void) {
+static void json_for_logs_hides_every_text_that_may_be_secret(void)
+{
     sd_params *params = sd_params_new();
     sd_params_set_string(params, "secretkey", "S3CRET");
     sd_params_set_string(params, "unheard-of", "S3CRET");
@@ -115,7 +123,8 @@ static void json_for_logs_hides_every_text_that_may_be_secret(void) {
     sd_params_free(params);
 }
 
-static void what_is_no_number_counts_as_not_set(void) {
+static void what_is_no_number_counts_as_not_set(void)
+{
     sd_params *params = sd_params_new();
     double number = 42;
     sd_params_set_float(params, "n", 1e308 * 10);
@@ -126,18 +135,21 @@ static void what_is_no_number_counts_as_not_set(void) {
     sd_params_free(params);
 }
 
-static void text_that_is_not_utf8_is_refused_and_changes_nothing(void) {
+static void text_that_is_not_utf8_is_refused_and_changes_nothing(void)
+{
     sd_params *params = sd_params_new();
     CHECK_STATUS(sd_params_set_string(params, "k", "\xff"), SD_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(sd_params_set_string(params, "\xff", "v"), SD_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(sd_params_set_int(params, "\xff", 1), SD_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(sd_params_set_json(params, "k", "\"\xff\"", NULL), SD_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(sd_params_set_json(params, "k", "\"\xff\"", NULL),
+                 SD_ERR_INVALID_ARGUMENT);
     CHECK(sd_params_get_string(params, "\xff") == NULL);
     CHECK(sd_params_count(params) == 0);
     sd_params_free(params);
 }
 
-static void nesting_without_end_is_refused(void) {
+static void nesting_without_end_is_refused(void)
+{
     static char json[200001];
     sd_params *params = NULL;
     sd_error *err = NULL;
@@ -145,7 +157,8 @@ static void nesting_without_end_is_refused(void) {
     CHECK_ERROR(sd_params_from_json(json, &params, &err), SD_ERR_INVALID_PARAMETER);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN(values_come_back_as_they_were_set);

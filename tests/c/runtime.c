@@ -1,9 +1,11 @@
 /* Section 15: runtime. The tests build on each other: a process configures once. */
 #include "harness.h"
 
-static sd_runtime_options options = {sizeof options, 1, 2, "test", NULL, SD_RUNTIME_NO_CHILDREN};
+static sd_runtime_options options = {sizeof options, 1,    2,
+                                     "test",         NULL, SD_RUNTIME_NO_CHILDREN};
 
-static void unknown_flags_are_refused_and_configure_nothing(void) {
+static void unknown_flags_are_refused_and_configure_nothing(void)
+{
     sd_error *err = NULL;
     options.flags |= 2;
     CHECK_ERROR(sd_runtime_configure(&options, &err), SD_ERR_INVALID_ARGUMENT);
@@ -14,14 +16,16 @@ static void unknown_flags_are_refused_and_configure_nothing(void) {
     options.thread_name = "test";
 }
 
-static void the_library_is_configured_once(void) {
+static void the_library_is_configured_once(void)
+{
     sd_error *err = NULL;
     CHECK_STATUS(sd_runtime_configure(&options, &err), SD_OK);
     CHECK(err == NULL);
     CHECK_ERROR(sd_runtime_configure(&options, &err), SD_ERR_INVALID_STATE);
 }
 
-static void a_shutdown_without_any_use_is_fine(void) {
+static void a_shutdown_without_any_use_is_fine(void)
+{
     sd_error *err = NULL;
     CHECK_STATUS(sd_runtime_shutdown(0, &err), SD_OK);
     CHECK_STATUS(sd_runtime_shutdown(UINT64_MAX, &err), SD_OK);
@@ -30,13 +34,15 @@ static void a_shutdown_without_any_use_is_fine(void) {
     CHECK(err == NULL);
 }
 
-static void in_use_it_is_not_configured(sd_driver *driver) {
+static void in_use_it_is_not_configured(sd_driver *driver)
+{
     sd_error *err = NULL;
     (void)driver;
     CHECK_ERROR(sd_runtime_configure(&options, &err), SD_ERR_INVALID_STATE);
 }
 
-static void after_a_shutdown_everything_old_is_refused_and_can_be_freed(sd_driver *driver) {
+static void after_a_shutdown_everything_old_is_refused_and_can_be_freed(sd_driver *driver)
+{
     sd_driver *again = sd_driver_ref(driver);
     sd_reader *reader = NULL;
     sd_writer *writer = NULL, *committed = NULL;
@@ -77,7 +83,8 @@ static void after_a_shutdown_everything_old_is_refused_and_can_be_freed(sd_drive
     sd_driver_free(again);
 }
 
-static void after_a_shutdown_the_library_is_configured_and_used_anew(void) {
+static void after_a_shutdown_the_library_is_configured_and_used_anew(void)
+{
     sd_file_info *info = NULL;
     CHECK_STATUS(sd_runtime_shutdown(1000, NULL), SD_OK);
     CHECK_STATUS(sd_runtime_configure(&options, NULL), SD_OK);
@@ -88,7 +95,8 @@ static void after_a_shutdown_the_library_is_configured_and_used_anew(void) {
     sd_driver_free(driver);
 }
 
-static void what_needs_no_driver_works_after_a_shutdown(void) {
+static void what_needs_no_driver_works_after_a_shutdown(void)
+{
     CHECK_STATUS(sd_runtime_shutdown(1000, NULL), SD_OK);
     sd_params *params = sd_params_new();
     CHECK_STATUS(sd_params_set_int(params, "k", 1), SD_OK);
@@ -96,24 +104,28 @@ static void what_needs_no_driver_works_after_a_shutdown(void) {
     sd_params_free(params);
 }
 
-static sd_status stop_the_library(void *user, const void *data, size_t len) {
+static sd_status stop_the_library(void *user, const void *data, size_t len)
+{
     (void)data, (void)len;
     *(sd_status *)user = sd_runtime_shutdown(1000, NULL);
     return SD_OK;
 }
 
-static void a_stream_ends_at_the_step_after_a_shutdown(sd_driver *driver) {
+static void a_stream_ends_at_the_step_after_a_shutdown(sd_driver *driver)
+{
     sd_status inner = SD_EMPTY;
     sd_error *err = NULL;
     uint64_t total = 9;
     CHECK_STATUS(sd_put_content(driver, NULL, "/a", "abc", 3, NULL), SD_OK);
-    CHECK_ERROR(sd_read_stream(driver, NULL, "/a", 0, stop_the_library, &inner, &total, &err),
-                SD_ERR_SHUTDOWN);
+    CHECK_ERROR(
+        sd_read_stream(driver, NULL, "/a", 0, stop_the_library, &inner, &total, &err),
+        SD_ERR_SHUTDOWN);
     CHECK_STATUS(inner, SD_OK);
     CHECK(total == 3);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN(unknown_flags_are_refused_and_configure_nothing);

@@ -5,9 +5,14 @@
 
 #define THREADS 32
 
-struct worker { sd_driver *driver; int number; int faults; };
+struct worker {
+    sd_driver *driver;
+    int number;
+    int faults;
+};
 
-static void *work(void *user) {
+static void *work(void *user)
+{
     struct worker *worker = user;
     sd_driver *driver = worker->driver;
     char file[32], moved[32], text[32];
@@ -19,8 +24,10 @@ static void *work(void *user) {
         snprintf(file, sizeof file, "/t/%d/f", worker->number);
         snprintf(moved, sizeof moved, "/t/%d/m", worker->number);
         snprintf(text, sizeof text, "%d-%d", worker->number, i);
-        worker->faults += sd_put_content(driver, NULL, file, text, strlen(text), NULL) != SD_OK;
-        worker->faults += sd_put_content(driver, NULL, "/shared", text, strlen(text), NULL) != SD_OK;
+        worker->faults +=
+            sd_put_content(driver, NULL, file, text, strlen(text), NULL) != SD_OK;
+        worker->faults +=
+            sd_put_content(driver, NULL, "/shared", text, strlen(text), NULL) != SD_OK;
         worker->faults += sd_move(driver, NULL, file, moved, NULL) != SD_OK;
         worker->faults += sd_get_content(driver, NULL, moved, &content, NULL) != SD_OK ||
                           strcmp((const char *)sd_buffer_data(content), text) != 0;
@@ -37,7 +44,8 @@ static void *work(void *user) {
     return NULL;
 }
 
-static void many_threads_use_one_driver(sd_driver *driver) {
+static void many_threads_use_one_driver(sd_driver *driver)
+{
     pthread_t threads[THREADS];
     struct worker workers[THREADS];
     sd_names *names = NULL;
@@ -60,41 +68,56 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int held, released;
 static const char *held_action;
 
-static void hold(void *user, const sd_metric *metric) {
+static void hold(void *user, const sd_metric *metric)
+{
     (void)user;
-    if (strcmp(metric->action, held_action) != 0) return;
+    if (strcmp(metric->action, held_action) != 0)
+        return;
     pthread_mutex_lock(&lock);
     held = 1;
     pthread_cond_broadcast(&changed);
-    while (!released) pthread_cond_wait(&changed, &lock);
+    while (!released)
+        pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
 }
 
-struct held_call { sd_reader *reader; sd_writer *writer; sd_walker *walker; sd_status status; };
+struct held_call {
+    sd_reader *reader;
+    sd_writer *writer;
+    sd_walker *walker;
+    sd_status status;
+};
 
-static void *call_and_be_held(void *user) {
+static void *call_and_be_held(void *user)
+{
     struct held_call *call = user;
     sd_file_info *info = NULL;
     char buf[2];
     size_t len = 0;
-    if (call->reader) call->status = sd_reader_read(call->reader, buf, 2, &len, NULL);
-    if (call->writer) call->status = sd_writer_write(call->writer, "ab", 2, NULL);
-    if (call->walker) call->status = sd_walker_next(call->walker, &info, NULL);
+    if (call->reader)
+        call->status = sd_reader_read(call->reader, buf, 2, &len, NULL);
+    if (call->writer)
+        call->status = sd_writer_write(call->writer, "ab", 2, NULL);
+    if (call->walker)
+        call->status = sd_walker_next(call->walker, &info, NULL);
     sd_file_info_free(info);
     return NULL;
 }
-static pthread_t begin_held(struct held_call *call, const char *action) {
+static pthread_t begin_held(struct held_call *call, const char *action)
+{
     pthread_t thread;
     held = released = 0;
     held_action = action;
     CHECK_STATUS(sd_metrics_set_hook(hold, NULL), SD_OK);
     CHECK(!pthread_create(&thread, NULL, call_and_be_held, call));
     pthread_mutex_lock(&lock);
-    while (!held) pthread_cond_wait(&changed, &lock);
+    while (!held)
+        pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
     return thread;
 }
-static void end_held(struct held_call *call, pthread_t thread) {
+static void end_held(struct held_call *call, pthread_t thread)
+{
     pthread_mutex_lock(&lock);
     released = 1;
     pthread_cond_broadcast(&changed);
@@ -104,7 +127,8 @@ static void end_held(struct held_call *call, pthread_t thread) {
     CHECK_STATUS(sd_metrics_set_hook(NULL, NULL), SD_OK);
 }
 
-static void a_reader_in_use_refuses_a_second_call(sd_driver *driver) {
+static void a_reader_in_use_refuses_a_second_call(sd_driver *driver)
+{
     struct held_call call = {NULL, NULL, NULL, SD_EMPTY};
     sd_error *err = NULL;
     char buf[8];
@@ -112,14 +136,16 @@ static void a_reader_in_use_refuses_a_second_call(sd_driver *driver) {
     CHECK_STATUS(sd_put_content(driver, NULL, "/a", "abcd", 4, NULL), SD_OK);
     CHECK_STATUS(sd_reader_open(driver, NULL, "/a", 0, &call.reader, NULL), SD_OK);
     pthread_t thread = begin_held(&call, "Read");
-    CHECK_ERROR(sd_reader_read(call.reader, buf, sizeof buf, &len, &err), SD_ERR_INVALID_STATE);
+    CHECK_ERROR(sd_reader_read(call.reader, buf, sizeof buf, &len, &err),
+                SD_ERR_INVALID_STATE);
     end_held(&call, thread);
     CHECK_STATUS(sd_reader_read(call.reader, buf, sizeof buf, &len, NULL), SD_OK);
     CHECK(len == 2 && memcmp(buf, "cd", 2) == 0);
     sd_reader_free(call.reader);
 }
 
-static void a_writer_in_use_refuses_all_but_its_size(sd_driver *driver) {
+static void a_writer_in_use_refuses_all_but_its_size(sd_driver *driver)
+{
     struct held_call call = {NULL, NULL, NULL, SD_EMPTY};
     sd_error *err = NULL;
     CHECK_STATUS(sd_writer_open(driver, NULL, "/a", 0, &call.writer, NULL), SD_OK);
@@ -136,7 +162,8 @@ static void a_writer_in_use_refuses_all_but_its_size(sd_driver *driver) {
     sd_writer_free(call.writer);
 }
 
-static void a_walker_in_use_refuses_a_second_call(sd_driver *driver) {
+static void a_walker_in_use_refuses_a_second_call(sd_driver *driver)
+{
     struct held_call call = {NULL, NULL, NULL, SD_EMPTY};
     sd_file_info *info = NULL;
     sd_error *err = NULL;
@@ -151,21 +178,29 @@ static void a_walker_in_use_refuses_a_second_call(sd_driver *driver) {
     sd_walker_free(call.walker);
 }
 
-struct racer { sd_reader *reader; size_t bytes, refused, faults; };
+struct racer {
+    sd_reader *reader;
+    size_t bytes, refused, faults;
+};
 
-static void *race(void *user) {
+static void *race(void *user)
+{
     struct racer *racer = user;
     char buf[16];
     for (size_t len = 1; len > 0;) {
         sd_status status = sd_reader_read(racer->reader, buf, sizeof buf, &len, NULL);
-        if (status == SD_ERR_INVALID_STATE) len = 1, racer->refused++;
-        else if (status == SD_OK) racer->bytes += len;
-        else len = 0, racer->faults++;
+        if (status == SD_ERR_INVALID_STATE)
+            len = 1, racer->refused++;
+        else if (status == SD_OK)
+            racer->bytes += len;
+        else
+            len = 0, racer->faults++;
     }
     return NULL;
 }
 
-static void threads_that_fight_for_a_reader_lose_no_byte(sd_driver *driver) {
+static void threads_that_fight_for_a_reader_lose_no_byte(sd_driver *driver)
+{
     static char data[100000];
     struct racer racers[4];
     pthread_t threads[4];
@@ -188,7 +223,8 @@ static void threads_that_fight_for_a_reader_lose_no_byte(sd_driver *driver) {
 
 /* Driver, context, reader, writer, walker: freed in every order, those that are
  * left being used after each step. */
-static void handles_may_be_freed_in_every_order(sd_driver *unused) {
+static void handles_may_be_freed_in_every_order(sd_driver *unused)
+{
     int order[5] = {0, 1, 2, 3, 4}, next[5] = {0};
     for (int level = 0;;) {
         sd_driver *driver = sd_driver_ref(unused);
@@ -211,14 +247,20 @@ static void handles_may_be_freed_in_every_order(sd_driver *unused) {
             case 3: sd_writer_free(writer), writer = NULL; break;
             default: sd_walker_free(walker), walker = NULL; break;
             }
-            if (reader) bad |= sd_reader_read(reader, &c, 1, &len, NULL) || len != 1;
-            if (writer) bad |= sd_writer_write(writer, "x", 1, NULL);
-            if (walker) bad |= sd_walker_next(walker, &info, NULL), sd_file_info_free(info);
+            if (reader)
+                bad |= sd_reader_read(reader, &c, 1, &len, NULL) || len != 1;
+            if (writer)
+                bad |= sd_writer_write(writer, "x", 1, NULL);
+            if (walker)
+                bad |= sd_walker_next(walker, &info, NULL), sd_file_info_free(info);
         }
-        if (!CHECK(!bad)) return;
+        if (!CHECK(!bad))
+            return;
         /* Heap's algorithm, one step. */
-        for (level = 1; level < 5 && next[level] >= level; level++) next[level] = 0;
-        if (level == 5) return;
+        for (level = 1; level < 5 && next[level] >= level; level++)
+            next[level] = 0;
+        if (level == 5)
+            return;
         int from = level % 2 ? next[level] : 0, kept = order[from];
         order[from] = order[level];
         order[level] = kept;
@@ -226,12 +268,14 @@ static void handles_may_be_freed_in_every_order(sd_driver *unused) {
     }
 }
 
-static void *free_driver(void *driver) {
+static void *free_driver(void *driver)
+{
     sd_driver_free(driver);
     return NULL;
 }
 
-static void the_last_handle_may_go_on_another_thread(void) {
+static void the_last_handle_may_go_on_another_thread(void)
+{
     sd_driver *driver = make_driver("inmemory");
     sd_reader *reader = NULL;
     pthread_t thread;
@@ -245,7 +289,8 @@ static void the_last_handle_may_go_on_another_thread(void) {
     sd_reader_free(reader);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN_ON_EACH(many_threads_use_one_driver);

@@ -5,21 +5,25 @@
 #error "the version can be compared by the preprocessor"
 #endif
 
-static void header_and_library_have_the_same_version(void) {
+static void header_and_library_have_the_same_version(void)
+{
     char text[32];
-    CHECK(sd_version() == (SD_VERSION_MAJOR << 16 | SD_VERSION_MINOR << 8 | SD_VERSION_PATCH));
+    CHECK(sd_version() ==
+          (SD_VERSION_MAJOR << 16 | SD_VERSION_MINOR << 8 | SD_VERSION_PATCH));
     snprintf(text, sizeof text, "%d.%d.%d", (int)SD_VERSION_MAJOR, (int)SD_VERSION_MINOR,
              (int)SD_VERSION_PATCH);
     CHECK_TEXT(sd_version_string(), text);
     CHECK(sd_abi_version() == SD_ABI_VERSION);
 }
 
-static void texts_are_static(void) {
+static void texts_are_static(void)
+{
     CHECK(sd_version_string() == sd_version_string());
     CHECK(sd_features() == sd_features());
 }
 
-static void features_name_version_abi_drivers_and_tls(void) {
+static void features_name_version_abi_drivers_and_tls(void)
+{
     char version[64];
     const char *features = sd_features();
     snprintf(version, sizeof version, "\"version\":\"%s\"", sd_version_string());
@@ -30,7 +34,8 @@ static void features_name_version_abi_drivers_and_tls(void) {
     CHECK(strstr(features, "\"tls\":") != NULL);
 }
 
-static void features_name_every_driver_that_the_factory_knows(void) {
+static void features_name_every_driver_that_the_factory_knows(void)
+{
     sd_names *names = NULL;
     CHECK_STATUS(sd_factory_names(&names, NULL), SD_OK);
     for (size_t i = 0; i < sd_names_count(names); i++) {
@@ -41,7 +46,8 @@ static void features_name_every_driver_that_the_factory_knows(void) {
     sd_names_free(names);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN(header_and_library_have_the_same_version);

@@ -1,22 +1,26 @@
 /* Section 9: writing. */
 #include "harness.h"
 
-static void check_content(sd_driver *driver, const char *path, const char *text) {
+static void check_content(sd_driver *driver, const char *path, const char *text)
+{
     sd_buffer *content = NULL;
     CHECK_STATUS(sd_get_content(driver, NULL, path, &content, NULL), SD_OK);
     CHECK_TEXT((const char *)sd_buffer_data(content), text);
     sd_buffer_free(content);
 }
-static sd_writer *open_writer(sd_driver *driver, const sd_context *ctx, uint32_t flags) {
+static sd_writer *open_writer(sd_driver *driver, const sd_context *ctx, uint32_t flags)
+{
     sd_writer *writer = NULL;
     CHECK_STATUS(sd_writer_open(driver, ctx, "/d/f", flags, &writer, NULL), SD_OK);
     return writer;
 }
-static void write_text(sd_writer *writer, const char *text) {
+static void write_text(sd_writer *writer, const char *text)
+{
     CHECK_STATUS(sd_writer_write(writer, text, strlen(text), NULL), SD_OK);
 }
 
-static void what_is_committed_can_be_read(sd_driver *driver) {
+static void what_is_committed_can_be_read(sd_driver *driver)
+{
     sd_writer *writer = open_writer(driver, NULL, 0);
     CHECK(sd_writer_size(writer) == 0);
     write_text(writer, "abc");
@@ -32,7 +36,8 @@ static void what_is_committed_can_be_read(sd_driver *driver) {
     check_content(driver, "/d/f", "abcdef");
 }
 
-static void committed_content_stays_until_the_next_commit(sd_driver *driver) {
+static void committed_content_stays_until_the_next_commit(sd_driver *driver)
+{
     CHECK_STATUS(sd_put_content(driver, NULL, "/d/f", "old", 3, NULL), SD_OK);
     sd_writer *writer = open_writer(driver, NULL, 0);
     write_text(writer, "new");
@@ -48,7 +53,8 @@ static void committed_content_stays_until_the_next_commit(sd_driver *driver) {
     check_content(driver, "/d/f", "newer");
 }
 
-static void an_append_goes_on_where_the_last_session_was_closed(sd_driver *driver) {
+static void an_append_goes_on_where_the_last_session_was_closed(sd_driver *driver)
+{
     sd_writer *writer = open_writer(driver, NULL, 0);
     write_text(writer, "one");
     CHECK_STATUS(sd_writer_close(writer, NULL, NULL), SD_OK);
@@ -62,7 +68,8 @@ static void an_append_goes_on_where_the_last_session_was_closed(sd_driver *drive
     check_content(driver, "/d/f", "onetwo");
 }
 
-static void an_append_to_nothing_is_refused(sd_driver *driver) {
+static void an_append_to_nothing_is_refused(sd_driver *driver)
+{
     sd_writer *writer = NULL;
     sd_error *err = NULL;
     CHECK_ERROR(sd_writer_open(driver, NULL, "/d/f", SD_WRITER_APPEND, &writer, &err),
@@ -70,7 +77,8 @@ static void an_append_to_nothing_is_refused(sd_driver *driver) {
     CHECK(writer == NULL);
 }
 
-static void a_fresh_upload_starts_over(sd_driver *driver) {
+static void a_fresh_upload_starts_over(sd_driver *driver)
+{
     sd_writer *writer = open_writer(driver, NULL, 0);
     write_text(writer, "long and forgotten");
     CHECK_STATUS(sd_writer_close(writer, NULL, NULL), SD_OK);
@@ -83,7 +91,8 @@ static void a_fresh_upload_starts_over(sd_driver *driver) {
     check_content(driver, "/d/f", "x");
 }
 
-static void a_cancelled_upload_is_gone_and_old_content_stays(sd_driver *driver) {
+static void a_cancelled_upload_is_gone_and_old_content_stays(sd_driver *driver)
+{
     sd_file_info *info = NULL;
     sd_writer *writer = open_writer(driver, NULL, 0);
     write_text(writer, "x");
@@ -98,22 +107,29 @@ static void a_cancelled_upload_is_gone_and_old_content_stays(sd_driver *driver) 
     check_content(driver, "/d/f", "old");
 }
 
-static void where_a_file_cannot_be_no_upload_can(sd_driver *driver) {
+static void where_a_file_cannot_be_no_upload_can(sd_driver *driver)
+{
     sd_writer *writer = NULL;
     sd_error *err = NULL;
     CHECK_STATUS(sd_put_content(driver, NULL, "/d/f", "x", 1, NULL), SD_OK);
     CHECK_ERROR(sd_writer_open(driver, NULL, "/d", 0, &writer, &err), SD_ERR_IS_DIRECTORY);
-    CHECK_ERROR(sd_writer_open(driver, NULL, "/d/f/g", 0, &writer, &err), SD_ERR_NOT_DIRECTORY);
+    CHECK_ERROR(sd_writer_open(driver, NULL, "/d/f/g", 0, &writer, &err),
+                SD_ERR_NOT_DIRECTORY);
     CHECK_ERROR(sd_writer_open(driver, NULL, "/", 0, &writer, &err), SD_ERR_INVALID_PATH);
-    CHECK_ERROR(sd_writer_open(driver, NULL, "/x", 2, &writer, &err), SD_ERR_INVALID_ARGUMENT);
-    CHECK_ERROR(sd_writer_open(driver, NULL, "/x", SD_WRITER_APPEND | 0x80000000u, &writer, &err),
+    CHECK_ERROR(sd_writer_open(driver, NULL, "/x", 2, &writer, &err),
                 SD_ERR_INVALID_ARGUMENT);
+    CHECK_ERROR(
+        sd_writer_open(driver, NULL, "/x", SD_WRITER_APPEND | 0x80000000u, &writer, &err),
+        SD_ERR_INVALID_ARGUMENT);
     CHECK(writer == NULL);
 }
 
 /* The table at sd_writer. A state is reached from an open writer by these letters:
  * w a write that fails, c commit, x cancel, . close. */
-static const struct { const char *state, *way; int write, commit, cancel, close; } table[] = {
+static const struct {
+    const char *state, *way;
+    int write, commit, cancel, close;
+} table[] = {
     {"open", "", 1, 1, 1, 1},
     {"broken", "w", 0, 0, 1, 1},
     {"committed", "c", 0, 0, 0, 1},
@@ -126,7 +142,8 @@ static const struct { const char *state, *way; int write, commit, cancel, close;
     {"closed when broken", "w.", 0, 0, 0, 1},
 };
 
-static sd_status act(sd_writer *writer, char action) {
+static sd_status act(sd_writer *writer, char action)
+{
     switch (action) {
     case 'w': return sd_writer_write(writer, "y", 1, NULL);
     case 'c': return sd_writer_commit(writer, NULL, NULL);
@@ -135,9 +152,11 @@ static sd_status act(sd_writer *writer, char action) {
     }
 }
 
-static void the_table_of_writer_states_holds(sd_driver *driver) {
+static void the_table_of_writer_states_holds(sd_driver *driver)
+{
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const int allowed[] = {table[i].write, table[i].commit, table[i].cancel, table[i].close};
+        const int allowed[] = {table[i].write, table[i].commit, table[i].cancel,
+                               table[i].close};
         for (size_t a = 0; a < 4; a++) {
             sd_context *ctx = sd_context_new(NULL);
             sd_writer *writer = open_writer(driver, ctx, 0);
@@ -157,7 +176,8 @@ static void the_table_of_writer_states_holds(sd_driver *driver) {
     }
 }
 
-static void a_refused_call_changes_nothing(sd_driver *driver) {
+static void a_refused_call_changes_nothing(sd_driver *driver)
+{
     sd_writer *writer = open_writer(driver, NULL, 0);
     sd_error *err = NULL;
     write_text(writer, "abc");
@@ -174,7 +194,8 @@ static void a_refused_call_changes_nothing(sd_driver *driver) {
     check_content(driver, "/d/f", "abcdef");
 }
 
-static void commit_cancel_and_close_may_be_repeated_after_a_failure(sd_driver *driver) {
+static void commit_cancel_and_close_may_be_repeated_after_a_failure(sd_driver *driver)
+{
     const char last[] = "cx.";
     sd_context *ended = sd_context_new(NULL);
     sd_context_cancel(ended);
@@ -187,12 +208,14 @@ static void commit_cancel_and_close_may_be_repeated_after_a_failure(sd_driver *d
         CHECK(sd_writer_size(writer) == 3);
         CHECK_STATUS(act(writer, last[i]), SD_OK);
         sd_writer_free(writer);
-        if (last[i] == 'c') check_content(driver, "/d/f", "abc");
+        if (last[i] == 'c')
+            check_content(driver, "/d/f", "abc");
     }
     sd_context_free(ended);
 }
 
-static void finishing_does_not_obey_the_opening_context(sd_driver *driver) {
+static void finishing_does_not_obey_the_opening_context(sd_driver *driver)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_writer *writer = open_writer(driver, ctx, 0);
     sd_error *err = NULL;
@@ -205,7 +228,8 @@ static void finishing_does_not_obey_the_opening_context(sd_driver *driver) {
     sd_context_free(ctx);
 }
 
-static void a_broken_upload_that_is_closed_can_be_resumed(sd_driver *driver) {
+static void a_broken_upload_that_is_closed_can_be_resumed(sd_driver *driver)
+{
     sd_context *ctx = sd_context_new(NULL);
     sd_writer *writer = open_writer(driver, ctx, 0);
     write_text(writer, "abc");
@@ -222,7 +246,8 @@ static void a_broken_upload_that_is_closed_can_be_resumed(sd_driver *driver) {
     check_content(driver, "/d/f", "abc");
 }
 
-static sd_status one_megabyte(void *user, void *buf, size_t cap, size_t *len) {
+static sd_status one_megabyte(void *user, void *buf, size_t cap, size_t *len)
+{
     size_t *left = user;
     *len = *left < cap ? *left : cap;
     memset(buf, 'm', *len);
@@ -230,24 +255,29 @@ static sd_status one_megabyte(void *user, void *buf, size_t cap, size_t *len) {
     return SD_OK;
 }
 
-static void a_stream_is_written_and_committed(sd_driver *driver) {
+static void a_stream_is_written_and_committed(sd_driver *driver)
+{
     size_t left = 1 << 20;
     uint64_t total = 9;
     sd_file_info *info = NULL;
-    CHECK_STATUS(sd_write_stream(driver, NULL, "/s", 0, one_megabyte, &left, &total, NULL), SD_OK);
+    CHECK_STATUS(sd_write_stream(driver, NULL, "/s", 0, one_megabyte, &left, &total, NULL),
+                 SD_OK);
     CHECK(total == 1 << 20);
     left = 5;
-    CHECK_STATUS(sd_write_stream(driver, NULL, "/s", SD_WRITER_APPEND, one_megabyte, &left, &total,
-                                 NULL), SD_OK);
+    CHECK_STATUS(sd_write_stream(driver, NULL, "/s", SD_WRITER_APPEND, one_megabyte, &left,
+                                 &total, NULL),
+                 SD_OK);
     CHECK(total == 5);
     CHECK_STATUS(sd_stat(driver, NULL, "/s", &info, NULL), SD_OK);
     CHECK(info->size == (1 << 20) + 5);
     sd_file_info_free(info);
-    CHECK_STATUS(sd_write_stream(driver, NULL, "/e", 0, one_megabyte, &left, NULL, NULL), SD_OK);
+    CHECK_STATUS(sd_write_stream(driver, NULL, "/e", 0, one_megabyte, &left, NULL, NULL),
+                 SD_OK);
     check_content(driver, "/e", "");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN_ON_EACH(what_is_committed_can_be_read);

@@ -11,14 +11,16 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace
+{
 
-template <typename T, void (*Free)(T *)>
-struct Deleter {
-    void operator()(T *object) const { Free(object); }
+template <typename T, void (*Free)(T *)> struct Deleter {
+    void operator()(T *object) const
+    {
+        Free(object);
+    }
 };
-template <typename T, void (*Free)(T *)>
-using Owned = std::unique_ptr<T, Deleter<T, Free>>;
+template <typename T, void (*Free)(T *)> using Owned = std::unique_ptr<T, Deleter<T, Free>>;
 
 using Driver = Owned<sd_driver, sd_driver_free>;
 using Buffer = Owned<sd_buffer, sd_buffer_free>;
@@ -29,27 +31,34 @@ using Writer = Owned<sd_writer, sd_writer_free>;
 struct Failure : std::runtime_error {
     sd_status status;
     Failure(sd_status s, const Error &error)
-        : std::runtime_error(sd_error_message(error.get())), status(s) {}
+        : std::runtime_error(sd_error_message(error.get())), status(s)
+    {
+    }
 };
 
 // By address: the call that fills it and this argument are evaluated in any order.
-void must(sd_status status, sd_error **err) {
-    if (status != SD_OK) throw Failure(status, Error(*err));
+void must(sd_status status, sd_error **err)
+{
+    if (status != SD_OK)
+        throw Failure(status, Error(*err));
 }
 
-Driver make(const char *name) {
+Driver make(const char *name)
+{
     sd_driver *driver = nullptr;
     sd_error *err = nullptr;
     must(sd_factory_create(name, nullptr, nullptr, &driver, &err), &err);
     return Driver(driver);
 }
 
-void put(const Driver &driver, const char *path, const std::string &text) {
+void put(const Driver &driver, const char *path, const std::string &text)
+{
     sd_error *err = nullptr;
     must(sd_put_content(driver.get(), nullptr, path, text.data(), text.size(), &err), &err);
 }
 
-std::string get(const Driver &driver, const char *path) {
+std::string get(const Driver &driver, const char *path)
+{
     sd_buffer *content = nullptr;
     sd_error *err = nullptr;
     must(sd_get_content(driver.get(), nullptr, path, &content, &err), &err);
@@ -60,12 +69,14 @@ std::string get(const Driver &driver, const char *path) {
 
 int tests = 0, failed = 0;
 
-void report(bool good, const char *name) {
+void report(bool good, const char *name)
+{
     std::printf("%sok %d - %s\n", good ? "" : "not ", ++tests, name);
     failed += good ? 0 : 1;
 }
 
-bool a_failure_becomes_an_exception() {
+bool a_failure_becomes_an_exception()
+{
     Driver driver = make("inmemory");
     try {
         get(driver, "/none");
@@ -76,7 +87,8 @@ bool a_failure_becomes_an_exception() {
     return false;
 }
 
-bool exceptions_free_what_is_open() {
+bool exceptions_free_what_is_open()
+{
     // Handles go in the order of their destructors, which is not the order of need.
     try {
         Reader reader;
@@ -102,11 +114,13 @@ struct Collector {
     std::exception_ptr thrown;
 };
 
-extern "C" sd_status collect(void *user, const void *data, size_t len) {
+extern "C" sd_status collect(void *user, const void *data, size_t len)
+{
     Collector *collector = static_cast<Collector *>(user);
     try {
         collector->text.append(static_cast<const char *>(data), len);
-        if (collector->text.find("bad") != std::string::npos) throw std::out_of_range("bad");
+        if (collector->text.find("bad") != std::string::npos)
+            throw std::out_of_range("bad");
         return SD_OK;
     } catch (...) {
         collector->thrown = std::current_exception();
@@ -114,17 +128,20 @@ extern "C" sd_status collect(void *user, const void *data, size_t len) {
     }
 }
 
-bool an_exception_in_a_callback_is_carried_around_the_library() {
+bool an_exception_in_a_callback_is_carried_around_the_library()
+{
     Driver driver = make("inmemory");
     put(driver, "/a", "good");
     put(driver, "/b", "bad");
     Collector collector;
     sd_error *err = nullptr;
-    must(sd_read_stream(driver.get(), nullptr, "/a", 0, collect, &collector, nullptr, &err), &err);
+    must(sd_read_stream(driver.get(), nullptr, "/a", 0, collect, &collector, nullptr, &err),
+         &err);
     sd_status status =
         sd_read_stream(driver.get(), nullptr, "/b", 0, collect, &collector, nullptr, &err);
     Error error(err);
-    if (status != SD_ERR_CALLBACK || sd_error_callback_result(err) != -42) return false;
+    if (status != SD_ERR_CALLBACK || sd_error_callback_result(err) != -42)
+        return false;
     try {
         std::rethrow_exception(collector.thrown);
     } catch (const std::out_of_range &) {
@@ -132,12 +149,14 @@ bool an_exception_in_a_callback_is_carried_around_the_library() {
     }
 }
 
-extern "C" void count(void *user, const sd_metric *metric) {
+extern "C" void count(void *user, const sd_metric *metric)
+{
     ++*static_cast<int *>(user);
     (void)metric;
 }
 
-bool exceptions_work_before_and_after_the_library_ran_hooks() {
+bool exceptions_work_before_and_after_the_library_ran_hooks()
+{
     int calls = 0, caught = 0;
     sd_metrics_set_hook(count, &calls);
     for (int i = 0; i < 100; i++) {
@@ -153,7 +172,8 @@ bool exceptions_work_before_and_after_the_library_ran_hooks() {
     return caught == 100 && calls == 100;
 }
 
-bool constants_can_be_used_at_compile_time() {
+bool constants_can_be_used_at_compile_time()
+{
     static_assert(SD_OK == 0 && SD_ERR_PATH_NOT_FOUND == -100, "codes are constants");
     static_assert(SD_VERSION_MAJOR >= 1 && SD_ABI_VERSION >= 1, "versions are constants");
     static_assert(sizeof(sd_status) == 4, "a status has 32 bits");
@@ -163,16 +183,18 @@ bool constants_can_be_used_at_compile_time() {
     return options.flags != 0;
 }
 
-}  // namespace
+} // namespace
 
-int main() {
+int main()
+{
     report(a_failure_becomes_an_exception(), "a failure becomes an exception");
     report(exceptions_free_what_is_open(), "exceptions free what is open");
     report(an_exception_in_a_callback_is_carried_around_the_library(),
            "an exception in a callback is carried around the library");
     report(exceptions_work_before_and_after_the_library_ran_hooks(),
            "exceptions work before and after the library ran hooks");
-    report(constants_can_be_used_at_compile_time(), "constants can be used at compile time");
+    report(constants_can_be_used_at_compile_time(),
+           "constants can be used at compile time");
     std::printf("1..%d\n", tests);
     return failed ? 1 : 0;
 }
