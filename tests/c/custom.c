@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <sys/wait.h>
 
-static void a_driver_in_c_is_a_driver(void) {
+static void a_driver_in_c_is_a_driver(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_buffer *content = NULL;
@@ -36,7 +37,8 @@ static void a_driver_in_c_is_a_driver(void) {
     end_store(s, 1);
 }
 
-static void streams_go_through_it(void) {
+static void streams_go_through_it(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_writer *writer = NULL;
@@ -49,7 +51,8 @@ static void streams_go_through_it(void) {
     CHECK_STATUS(sd_writer_close(writer, NULL, NULL), SD_OK);
     CHECK(sd_writer_size(writer) == 4);
     sd_writer_free(writer);
-    CHECK_STATUS(sd_writer_open(driver, NULL, "/u", SD_WRITER_APPEND, &writer, NULL), SD_OK);
+    CHECK_STATUS(sd_writer_open(driver, NULL, "/u", SD_WRITER_APPEND, &writer, NULL),
+                 SD_OK);
     CHECK(sd_writer_size(writer) == 4);
     CHECK_STATUS(sd_writer_write(writer, "two", 3, NULL), SD_OK);
     CHECK_STATUS(sd_writer_commit(writer, NULL, NULL), SD_OK);
@@ -69,12 +72,14 @@ static void streams_go_through_it(void) {
     end_store(s, 1);
 }
 
-static sd_status note(void *user, const sd_file_info *info) {
+static sd_status note(void *user, const sd_file_info *info)
+{
     strcat(user, info->path);
     strcat(user, " ");
     return SD_OK;
 }
-static void a_walk_goes_through_list_and_stat(void) {
+static void a_walk_goes_through_list_and_stat(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     char seen[200] = "";
@@ -87,7 +92,8 @@ static void a_walk_goes_through_list_and_stat(void) {
 
 /* What is wrong about a call of sd_driver_new, and that nothing was taken over. */
 static void check_refused(const char *name, const sd_driver_vtable *v, sd_status want,
-                          const char *word) {
+                          const char *word)
+{
     struct store *s = new_store();
     sd_driver *driver = NULL;
     sd_error *err = NULL;
@@ -99,13 +105,18 @@ static void check_refused(const char *name, const sd_driver_vtable *v, sd_status
     end_store(s, 0);
 }
 
-static void every_missing_slot_is_named_at_creation(void) {
-    const struct { size_t at; const char *name; } mandatory[] = {
+static void every_missing_slot_is_named_at_creation(void)
+{
+    const struct {
+        size_t at;
+        const char *name;
+    } mandatory[] = {
 #define SLOT(name) {offsetof(sd_driver_vtable, name), #name}
-        SLOT(get_content), SLOT(put_content), SLOT(stat), SLOT(list), SLOT(move), SLOT(remove),
-        SLOT(reader_open), SLOT(reader_read), SLOT(reader_free), SLOT(writer_open),
-        SLOT(writer_write), SLOT(writer_size), SLOT(writer_commit), SLOT(writer_cancel),
-        SLOT(writer_close), SLOT(writer_free), SLOT(redirect_url),
+        SLOT(get_content),   SLOT(put_content),   SLOT(stat),         SLOT(list),
+        SLOT(move),          SLOT(remove),        SLOT(reader_open),  SLOT(reader_read),
+        SLOT(reader_free),   SLOT(writer_open),   SLOT(writer_write), SLOT(writer_size),
+        SLOT(writer_commit), SLOT(writer_cancel), SLOT(writer_close), SLOT(writer_free),
+        SLOT(redirect_url),
     };
     for (size_t i = 0; i < sizeof mandatory / sizeof *mandatory; i++) {
         sd_driver_vtable v = slots; /* redirect_url is mandatory with SD_CAP_REDIRECT */
@@ -114,7 +125,8 @@ static void every_missing_slot_is_named_at_creation(void) {
     }
 }
 
-static void free_and_redirect_url_are_optional(void) {
+static void free_and_redirect_url_are_optional(void)
+{
     sd_driver_vtable v = slots;
     struct store *s = new_store();
     sd_driver *driver = NULL;
@@ -127,8 +139,12 @@ static void free_and_redirect_url_are_optional(void) {
     end_store(s, 0);
 }
 
-static void a_vtable_is_copied_and_its_size_respected(void) {
-    struct { sd_driver_vtable known; void *later; } longer = {slots, NULL};
+static void a_vtable_is_copied_and_its_size_respected(void)
+{
+    struct {
+        sd_driver_vtable known;
+        void *later;
+    } longer = {slots, NULL};
     struct store *s = new_store();
     sd_driver *driver = NULL;
     longer.known.struct_size = sizeof longer;
@@ -149,7 +165,8 @@ static void a_vtable_is_copied_and_its_size_respected(void) {
     check_refused("mine", NULL, SD_ERR_INVALID_ARGUMENT, "vtable");
 }
 
-static void a_driver_has_a_name_as_a_factory_has(void) {
+static void a_driver_has_a_name_as_a_factory_has(void)
+{
     const char *bad[] = {"", "Mine", "my driver", "mine_", "../mine", "m\xc3\xbcne"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         check_refused(bad[i], &slots, SD_ERR_INVALID_ARGUMENT, "lower-case");
@@ -160,7 +177,8 @@ static void a_driver_has_a_name_as_a_factory_has(void) {
 }
 
 /* Frees in the order of the bits of `order`, and looks after each. */
-static void free_in_order(int order) {
+static void free_in_order(int order)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s), *other = sd_driver_ref(driver);
     sd_context *ctx = sd_context_new(NULL);
@@ -184,93 +202,132 @@ static void free_in_order(int order) {
     CHECK(s->reader_frees == 1 && s->writer_frees == 1);
     end_store(s, 1);
 }
-static void free_is_called_once_in_any_order(void) {
-    for (int order = 0; order < 20; order++) free_in_order(order);
+static void free_is_called_once_in_any_order(void)
+{
+    for (int order = 0; order < 20; order++)
+        free_in_order(order);
 }
 
 typedef sd_status (*act_fn)(sd_driver *driver, sd_error **err);
 
-static sd_status act_get(sd_driver *d, sd_error **err) {
+static sd_status act_get(sd_driver *d, sd_error **err)
+{
     sd_buffer *out = NULL;
     sd_status status = sd_get_content(d, NULL, "/d/file", &out, err);
     CHECK((out != NULL) == (status == SD_OK));
     sd_buffer_free(out);
     return status;
 }
-static sd_status act_put(sd_driver *d, sd_error **err) {
+static sd_status act_put(sd_driver *d, sd_error **err)
+{
     return sd_put_content(d, NULL, "/d/file", "x", 1, err);
 }
-static sd_status stat_of(sd_driver *d, const char *path, sd_error **err) {
+static sd_status stat_of(sd_driver *d, const char *path, sd_error **err)
+{
     sd_file_info *out = NULL;
     sd_status status = sd_stat(d, NULL, path, &out, err);
     CHECK((out != NULL) == (status == SD_OK));
     sd_file_info_free(out);
     return status;
 }
-static sd_status act_stat(sd_driver *d, sd_error **err) { return stat_of(d, "/d/file", err); }
-static sd_status act_stat_dir(sd_driver *d, sd_error **err) { return stat_of(d, "/d", err); }
-static sd_status act_list(sd_driver *d, sd_error **err) {
+static sd_status act_stat(sd_driver *d, sd_error **err)
+{
+    return stat_of(d, "/d/file", err);
+}
+static sd_status act_stat_dir(sd_driver *d, sd_error **err)
+{
+    return stat_of(d, "/d", err);
+}
+static sd_status act_list(sd_driver *d, sd_error **err)
+{
     sd_names *out = NULL;
     sd_status status = sd_list(d, NULL, "/d", &out, err);
     CHECK((out != NULL) == (status == SD_OK));
     sd_names_free(out);
     return status;
 }
-static sd_status act_redirect(sd_driver *d, sd_error **err) {
+static sd_status act_redirect(sd_driver *d, sd_error **err)
+{
     sd_buffer *out = NULL;
     sd_status status = sd_redirect_url(d, NULL, "/d/file", NULL, &out, err);
     sd_buffer_free(out);
     return status;
 }
-static sd_status act_read(sd_driver *d, sd_error **err) {
+static sd_status act_read(sd_driver *d, sd_error **err)
+{
     sd_reader *reader = NULL;
     char buf[4];
     size_t len = 0;
     sd_status status = sd_reader_open(d, NULL, "/d/file", 0, &reader, err);
-    if (status == SD_OK) status = sd_reader_read(reader, buf, sizeof buf, &len, err);
+    if (status == SD_OK)
+        status = sd_reader_read(reader, buf, sizeof buf, &len, err);
     sd_reader_free(reader);
     return status;
 }
-static sd_status act_write(sd_driver *d, sd_error **err) {
+static sd_status act_write(sd_driver *d, sd_error **err)
+{
     sd_writer *writer = NULL;
     sd_status status = sd_writer_open(d, NULL, "/d/file", 0, &writer, err);
-    if (status != SD_OK) return status;
+    if (status != SD_OK)
+        return status;
     status = sd_writer_write(writer, "12345", 5, err);
-    if (status == SD_OK) status = sd_writer_close(writer, NULL, err);
+    if (status == SD_OK)
+        status = sd_writer_close(writer, NULL, err);
     /* What ended is not asked to end again. */
     CHECK(sd_writer_write(writer, "x", 1, NULL) == SD_ERR_INVALID_STATE);
     sd_writer_free(writer);
     return status;
 }
-static sd_status act_append(sd_driver *d, sd_error **err) {
+static sd_status act_append(sd_driver *d, sd_error **err)
+{
     sd_writer *writer = NULL;
     sd_status status = sd_writer_open(d, NULL, "/d/file", SD_WRITER_APPEND, &writer, err);
-    if (status != SD_OK) return status;
+    if (status != SD_OK)
+        return status;
     status = sd_writer_write(writer, "x", 1, err);
     CHECK(sd_writer_commit(writer, NULL, NULL) == SD_ERR_INVALID_STATE);
     sd_writer_free(writer);
     return status;
 }
 
-static void every_wrong_answer_is_an_error_with_the_drivers_name(void) {
-    const struct { enum fault fault; act_fn act; const char *word; } wrong[] = {
-        {GET_NULL, act_get, "without a result"}, {GET_TYPE, act_get, "no sd_buffer"},
-        {STAT_NULL, act_stat, "without a result"}, {STAT_TYPE, act_stat, "no sd_file_info"},
-        {STAT_PATH, act_stat, "/other"}, {STAT_DIR_SIZE, act_stat_dir, "directory"},
-        {STAT_SIZE, act_stat, "negative"}, {STAT_TIME, act_stat, "negative"},
-        {LIST_NULL, act_list, "without a result"}, {LIST_TYPE, act_list, "no sd_names"},
-        {LIST_OUTSIDE, act_list, "/elsewhere/x"}, {LIST_GRANDCHILD, act_list, "/d/x/y"},
-        {LIST_ITSELF, act_list, "no child"}, {LIST_GRAMMAR, act_list, "/d/a b"},
+static void every_wrong_answer_is_an_error_with_the_drivers_name(void)
+{
+    const struct {
+        enum fault fault;
+        act_fn act;
+        const char *word;
+    } wrong[] = {
+        {GET_NULL, act_get, "without a result"},
+        {GET_TYPE, act_get, "no sd_buffer"},
+        {STAT_NULL, act_stat, "without a result"},
+        {STAT_TYPE, act_stat, "no sd_file_info"},
+        {STAT_PATH, act_stat, "/other"},
+        {STAT_DIR_SIZE, act_stat_dir, "directory"},
+        {STAT_SIZE, act_stat, "negative"},
+        {STAT_TIME, act_stat, "negative"},
+        {LIST_NULL, act_list, "without a result"},
+        {LIST_TYPE, act_list, "no sd_names"},
+        {LIST_OUTSIDE, act_list, "/elsewhere/x"},
+        {LIST_GRANDCHILD, act_list, "/d/x/y"},
+        {LIST_ITSELF, act_list, "no child"},
+        {LIST_GRAMMAR, act_list, "/d/a b"},
         {LIST_SIBLING, act_list, "/directory"},
-        {READER_NULL, act_read, "without a reader"}, {READ_LONG, act_read, "5 bytes"},
+        {READER_NULL, act_read, "without a reader"},
+        {READ_LONG, act_read, "5 bytes"},
         {READ_UNSET, act_read, "bytes for a buffer of 4"},
-        {WRITER_NULL, act_write, "without a writer"}, {SIZE_AT_OPEN, act_write, "is 5"},
-        {SIZE_SHRINKS, act_append, "is 1"}, {SIZE_LIES, act_append, "is 9"},
-        {SIZE_AT_CLOSE, act_write, "is 0"}, {REDIRECT_EMPTY, act_redirect, "no url"},
+        {WRITER_NULL, act_write, "without a writer"},
+        {SIZE_AT_OPEN, act_write, "is 5"},
+        {SIZE_SHRINKS, act_append, "is 1"},
+        {SIZE_LIES, act_append, "is 9"},
+        {SIZE_AT_CLOSE, act_write, "is 0"},
+        {REDIRECT_EMPTY, act_redirect, "no url"},
         {REDIRECT_BYTES, act_redirect, "no url"},
-        {STATUS_POSITIVE, act_get, "answered 7"}, {STATUS_POSITIVE, act_put, "answered 7"},
-        {STATUS_POSITIVE, act_read, "answered 7"}, {STATUS_POSITIVE, act_write, "answered 7"},
-        {STATUS_UNKNOWN, act_stat, "answered -9999"}, {STATUS_UNKNOWN, act_list, "strange"},
+        {STATUS_POSITIVE, act_get, "answered 7"},
+        {STATUS_POSITIVE, act_put, "answered 7"},
+        {STATUS_POSITIVE, act_read, "answered 7"},
+        {STATUS_POSITIVE, act_write, "answered 7"},
+        {STATUS_UNKNOWN, act_stat, "answered -9999"},
+        {STATUS_UNKNOWN, act_list, "strange"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct store *s = new_store();
@@ -290,7 +347,8 @@ static void every_wrong_answer_is_an_error_with_the_drivers_name(void) {
     }
 }
 
-static void a_root_that_is_a_file_is_a_wrong_answer(void) {
+static void a_root_that_is_a_file_is_a_wrong_answer(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_error *err = NULL;
@@ -300,7 +358,8 @@ static void a_root_that_is_a_file_is_a_wrong_answer(void) {
     end_store(s, 1);
 }
 
-static void errors_keep_what_the_driver_said(void) {
+static void errors_keep_what_the_driver_said(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_error *err = NULL;
@@ -333,14 +392,16 @@ static void errors_keep_what_the_driver_said(void) {
                  SD_ERR_PATH_NOT_FOUND);
     CHECK_TEXT(sd_error_message(err), "mine: Path not found: /gone");
     sd_error_free(err);
-    CHECK_STATUS(sd_move(driver, NULL, "/d/file", "/d/file/below", &err), SD_ERR_NOT_DIRECTORY);
+    CHECK_STATUS(sd_move(driver, NULL, "/d/file", "/d/file/below", &err),
+                 SD_ERR_NOT_DIRECTORY);
     CHECK_TEXT(sd_error_path(err), "/d/file/below");
     sd_error_free(err);
     sd_driver_free(driver);
     end_store(s, 1);
 }
 
-static void a_failed_write_keeps_the_true_size(void) {
+static void a_failed_write_keeps_the_true_size(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_writer *writer = NULL;
@@ -357,7 +418,8 @@ static void a_failed_write_keeps_the_true_size(void) {
     end_store(s, 1);
 }
 
-static void base_keeps_nonsense_away_from_it(void) {
+static void base_keeps_nonsense_away_from_it(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_context *ctx = sd_context_new(NULL);
@@ -378,7 +440,8 @@ static void base_keeps_nonsense_away_from_it(void) {
 }
 
 static sd_status stat_with_deadline(void *self, const sd_context *ctx, const char *path,
-                                    sd_file_info **out, sd_error **err) {
+                                    sd_file_info **out, sd_error **err)
+{
     int64_t left = sd_context_remaining_ms(ctx);
     sd_context *child = sd_context_new(ctx);
     (void)self, (void)err;
@@ -387,7 +450,8 @@ static sd_status stat_with_deadline(void *self, const sd_context *ctx, const cha
     sd_context_free(child);
     return sd_context_status(ctx);
 }
-static void a_slot_sees_the_callers_context(void) {
+static void a_slot_sees_the_callers_context(void)
+{
     sd_driver_vtable v = slots;
     struct store *s = new_store();
     sd_driver *driver = NULL;
@@ -405,11 +469,14 @@ static void a_slot_sees_the_callers_context(void) {
     end_store(s, 1);
 }
 
-static void a_redirect_request_is_complete(void) {
+static void a_redirect_request_is_complete(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
-    sd_redirect_request request = {.struct_size = sizeof request, .method = "HEAD",
-                                   .remote_addr = "10.0.0.1", .expires_s = 60};
+    sd_redirect_request request = {.struct_size = sizeof request,
+                                   .method = "HEAD",
+                                   .remote_addr = "10.0.0.1",
+                                   .expires_s = 60};
     sd_buffer *url = NULL;
     CHECK_STATUS(sd_redirect_url(driver, NULL, "/d/file", &request, &url, NULL), SD_OK);
     CHECK_TEXT((const char *)sd_buffer_data(url), "http://x");
@@ -424,7 +491,8 @@ static void a_redirect_request_is_complete(void) {
     end_store(s, 1);
 }
 
-static void *work(void *driver) {
+static void *work(void *driver)
+{
     long good = 0;
     for (int i = 0; i < 50; i++) {
         char path[32];
@@ -441,7 +509,8 @@ static void *work(void *driver) {
     }
     return (void *)good;
 }
-static void sixteen_threads(uint32_t limit) {
+static void sixteen_threads(uint32_t limit)
+{
     sd_driver_vtable v = slots;
     struct store *s = new_store();
     sd_driver *driver = NULL;
@@ -449,7 +518,8 @@ static void sixteen_threads(uint32_t limit) {
     v.max_concurrency = limit;
     CHECK_STATUS(sd_driver_new("mine", &v, s, &driver, NULL), SD_OK);
     s->slow = 1;
-    for (int i = 0; i < 16; i++) pthread_create(&threads[i], NULL, work, driver);
+    for (int i = 0; i < 16; i++)
+        pthread_create(&threads[i], NULL, work, driver);
     for (int i = 0; i < 16; i++) {
         void *good = NULL;
         pthread_join(threads[i], &good);
@@ -459,10 +529,17 @@ static void sixteen_threads(uint32_t limit) {
     sd_driver_free(driver);
     end_store(s, 1);
 }
-static void sixteen_threads_use_one_driver(void) { sixteen_threads(0); }
-static void max_concurrency_is_kept(void) { sixteen_threads(2); }
+static void sixteen_threads_use_one_driver(void)
+{
+    sixteen_threads(0);
+}
+static void max_concurrency_is_kept(void)
+{
+    sixteen_threads(2);
+}
 
-static void no_slot_is_called_in_a_child_of_a_fork(void) {
+static void no_slot_is_called_in_a_child_of_a_fork(void)
+{
     struct store *s = new_store();
     sd_driver *driver = new_driver(s);
     sd_reader *reader = NULL;
@@ -488,10 +565,15 @@ static void no_slot_is_called_in_a_child_of_a_fork(void) {
     end_store(s, 1);
 }
 
-struct factory { int creates, frees; sd_driver_vtable give; struct store *store; };
+struct factory {
+    int creates, frees;
+    sd_driver_vtable give;
+    struct store *store;
+};
 
 static sd_status create(void *user, const sd_context *ctx, const sd_params *params,
-                        const sd_driver_vtable **vtable, void **self, sd_error **err) {
+                        const sd_driver_vtable **vtable, void **self, sd_error **err)
+{
     struct factory *f = user;
     f->creates++;
     CHECK(ctx != NULL && sd_context_status(ctx) == SD_OK);
@@ -499,7 +581,8 @@ static sd_status create(void *user, const sd_context *ctx, const sd_params *para
     for (size_t i = 0; i < sd_params_count(params); i++) {
         const char *key = sd_params_key(params, i);
         char text[100];
-        if (strcmp(key, "host") == 0 || strcmp(key, "port") == 0) continue;
+        if (strcmp(key, "host") == 0 || strcmp(key, "port") == 0)
+            continue;
         snprintf(text, sizeof text, "parameter %s: is unknown", key);
         *err = sd_error_new(SD_ERR_INVALID_PARAMETER, text);
         return SD_ERR_INVALID_PARAMETER;
@@ -511,14 +594,19 @@ static sd_status create(void *user, const sd_context *ctx, const sd_params *para
     }
     sd_buffer_free(json);
     *self = f->store = new_store();
-    if (f->give.struct_size) *vtable = &f->give;
+    if (f->give.struct_size)
+        *vtable = &f->give;
     return SD_OK;
 }
-static void forget(void *user) { ((struct factory *)user)->frees++; }
+static void forget(void *user)
+{
+    ((struct factory *)user)->frees++;
+}
 static const sd_factory_vtable makes = {
     .struct_size = sizeof makes, .create = create, .free = forget};
 
-static int has_name(const char *name) {
+static int has_name(const char *name)
+{
     sd_names *names = NULL;
     int found = 0;
     CHECK_STATUS(sd_factory_names(&names, NULL), SD_OK);
@@ -528,7 +616,8 @@ static int has_name(const char *name) {
     return found;
 }
 
-static void a_factory_makes_drivers_by_name_until_shutdown(void) {
+static void a_factory_makes_drivers_by_name_until_shutdown(void)
+{
     struct factory f = {.give = slots};
     sd_params *params = sd_params_new();
     sd_driver *driver = NULL;
@@ -558,7 +647,8 @@ static void a_factory_makes_drivers_by_name_until_shutdown(void) {
     sd_params_free(params);
 }
 
-static void a_name_can_be_added_again_after_shutdown(void) {
+static void a_name_can_be_added_again_after_shutdown(void)
+{
     struct factory f = {.give = slots};
     for (int i = 1; i <= 2; i++) {
         CHECK_STATUS(sd_factory_register("again", &makes, &f, NULL), SD_OK);
@@ -567,14 +657,16 @@ static void a_name_can_be_added_again_after_shutdown(void) {
     }
 }
 
-static void a_refused_registration_takes_nothing_over(void) {
+static void a_refused_registration_takes_nothing_over(void)
+{
     struct factory f = {.give = slots}, g = {.give = slots};
     sd_factory_vtable v = makes;
     sd_error *err = NULL;
     CHECK_STATUS(sd_factory_register("taken", &makes, &g, NULL), SD_OK);
     CHECK_ERROR(sd_factory_register("taken", &makes, &f, &err), SD_ERR_ALREADY_REGISTERED);
     if (has_name("inmemory"))
-        CHECK_ERROR(sd_factory_register("inmemory", &makes, &f, &err), SD_ERR_ALREADY_REGISTERED);
+        CHECK_ERROR(sd_factory_register("inmemory", &makes, &f, &err),
+                    SD_ERR_ALREADY_REGISTERED);
     CHECK_ERROR(sd_factory_register("No", &makes, &f, &err), SD_ERR_INVALID_ARGUMENT);
     CHECK_ERROR(sd_factory_register("no", NULL, &f, &err), SD_ERR_INVALID_ARGUMENT);
     v.create = NULL;
@@ -585,7 +677,8 @@ static void a_refused_registration_takes_nothing_over(void) {
     CHECK(f.frees == 0 && g.frees == 1);
 }
 
-static void what_a_factory_gives_is_checked(void) {
+static void what_a_factory_gives_is_checked(void)
+{
     struct factory f = {.give = slots};
     sd_driver *driver = NULL;
     sd_error *err = NULL;
@@ -595,7 +688,7 @@ static void what_a_factory_gives_is_checked(void) {
     CHECK(strstr(sd_error_message(err), "list") != NULL);
     CHECK_TEXT(sd_error_driver(err), "odd");
     sd_error_free(err);
-    end_store(f.store, 1); /* its free was called */
+    end_store(f.store, 1);  /* its free was called */
     f.give.struct_size = 0; /* makes create give no vtable */
     CHECK_ERROR(sd_factory_create("odd", NULL, NULL, &driver, &err), SD_ERR_DRIVER);
     end_store(f.store, 0);
@@ -607,7 +700,8 @@ static void what_a_factory_gives_is_checked(void) {
     CHECK(f.frees == 1);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     (void)argc;
     begin_tests(argv);
     RUN(a_driver_in_c_is_a_driver);
