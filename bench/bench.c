@@ -60,8 +60,9 @@ static void default_dirs(struct options *options)
     const char *temp = getenv("TMPDIR");
     options->dirs[options->dir_count++] = temp && *temp ? temp : "/tmp";
     struct statvfs room;
-    if (strcmp(file_system(options->dirs[0]), "tmpfs") != 0 && access("/dev/shm", W_OK) == 0
-        && statvfs("/dev/shm", &room) == 0 && room.f_bavail * room.f_frsize > 4096 * MIB)
+    if (strcmp(file_system(options->dirs[0]), "tmpfs") != 0 &&
+        access("/dev/shm", W_OK) == 0 && statvfs("/dev/shm", &room) == 0 &&
+        room.f_bavail * room.f_frsize > 4096 * MIB)
         options->dirs[options->dir_count++] = "/dev/shm";
 }
 
@@ -76,7 +77,8 @@ static void count_only(const char *text, const struct options *options)
             bool files = strcmp(work->driver, "filesystem") == 0;
             char *dir = files ? scratch(options->dirs[0]) : NULL;
             struct env env;
-            env_open(&env, work, dir, options->quick ? work->quick_scales[0] : work->scales[0],
+            env_open(&env, work, dir,
+                     options->quick ? work->quick_scales[0] : work->scales[0],
                      options->quick);
             work->setup(&env, LIBRARY);
             for (int turn = 0; turn < 2; turn++) {

@@ -24,46 +24,46 @@ struct bench_case;
 /* What a case works on, in its own process. */
 struct env {
     const struct bench_case *work;
-    const char *dir;             /* scratch of this case; NULL for inmemory */
-    size_t ops;                  /* operations of one run */
-    size_t scale;                /* bytes or entries, where the case has sizes */
+    const char *dir; /* scratch of this case; NULL for inmemory */
+    size_t ops;      /* operations of one run */
+    size_t scale;    /* bytes or entries, where the case has sizes */
     sd_driver *driver;
-    char roots[SIDES][512];      /* directory of each side below dir */
+    char roots[SIDES][512]; /* directory of each side below dir */
     int root_fds[SIDES];
-    uint8_t *data;               /* a MIB of bytes that are not zero */
-    char **paths;                /* one for each operation, where needed */
+    uint8_t *data; /* a MIB of bytes that are not zero */
+    char **paths;  /* one for each operation, where needed */
 };
 
 struct bench_case {
     const char *group;
     const char *name;
-    const char *driver;          /* "inmemory" or "filesystem" */
+    const char *driver; /* "inmemory" or "filesystem" */
     bool no_fsync;
-    bool fresh;                  /* each sample in a process of its own */
-    bool writes;                 /* each side needs a directory of its own */
+    bool fresh;  /* each sample in a process of its own */
+    bool writes; /* each side needs a directory of its own */
     size_t ops, quick_ops;
     size_t scales[SCALES], quick_scales[SCALES]; /* one, or three to show the growth */
-    size_t piece;                /* bytes of one read or write */
+    size_t piece;                                /* bytes of one read or write */
     void (*setup)(struct env *env, enum side side);
     void (*reset)(struct env *env, enum side side); /* before each sample; may be NULL */
     void (*run[SIDES])(struct env *env, enum side side);
-    const char *upstream;        /* what Distribution in Go costs, measured elsewhere */
-    double max_ratio;            /* the target: library / floor, 0 for none */
-    double max_ns;               /* the target: CPU of one operation, 0 for none */
-    size_t max_rss;              /* the target: peak RSS above the object, 0 for none */
+    const char *upstream; /* what Distribution in Go costs, measured elsewhere */
+    double max_ratio;     /* the target: library / floor, 0 for none */
+    double max_ns;        /* the target: CPU of one operation, 0 for none */
+    size_t max_rss;       /* the target: peak RSS above the object, 0 for none */
 };
 
 struct side_result {
     bool present;
-    double min_ns, median_ns;    /* of one operation */
-    size_t peak_rss;             /* of the process, 0 where not `fresh` */
-    double calls;                /* system calls of one operation, -1: not counted */
+    double min_ns, median_ns; /* of one operation */
+    size_t peak_rss;          /* of the process, 0 where not `fresh` */
+    double calls;             /* system calls of one operation, -1: not counted */
     char call_names[160];
 };
 
 struct result {
     const struct bench_case *work;
-    char where[32];              /* file system type, or "" */
+    char where[32]; /* file system type, or "" */
     size_t scale;
     struct side_result side[SIDES];
 };
@@ -79,7 +79,11 @@ struct options {
 /* measure.c */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void check(sd_status status, sd_error *error, const char *what);
-#define CHECK(call) do { sd_error *err = NULL; check((call), err, #call); } while (0)
+#define CHECK(call)                                                                        \
+    do {                                                                                   \
+        sd_error *err = NULL;                                                              \
+        check((call), err, #call);                                                         \
+    } while (0)
 double cpu_ns(void);
 void measure(const struct bench_case *work, const char *dir, size_t scale,
              const struct options *options, struct result *result);
@@ -102,8 +106,10 @@ int confined_open(int root, const char *path, int flags);
 uint8_t *floor_get(int root, const char *path, size_t *len, bool confined);
 void floor_stat(int root, const char *path, bool confined);
 void floor_put(int root, const char *path, const void *data, size_t len, bool fsync_it);
-void floor_overwrite(int root, const char *path, const void *data, size_t len, bool fsync_it);
-void plain_put(const char *root, const char *path, const void *data, size_t len, bool fsync_it);
+void floor_overwrite(int root, const char *path, const void *data, size_t len,
+                     bool fsync_it);
+void plain_put(const char *root, const char *path, const void *data, size_t len,
+               bool fsync_it);
 
 /* floor_memory.c: a store in memory in plain C */
 void memory_put(const char *path, const void *data, size_t len);

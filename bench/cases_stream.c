@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define UPLOAD "/docker/registry/v2/repositories/library/debian/_uploads/1"
-#define DATA UPLOAD "/data"
+#define DATA   UPLOAD "/data"
 
 static void library_write(struct env *env, enum side side)
 {
@@ -130,33 +130,87 @@ static void file_floor_read(struct env *env, enum side side)
 }
 
 #define MEMORY "inmemory, streams"
-#define FILES "filesystem, streams"
-#define SIZES .ops = 1, .quick_ops = 1, .fresh = true, .scales = {1024 * MIB},                \
-              .quick_scales = {32 * MIB}, .max_ratio = 1.1, .max_rss = 16 * MIB
+#define FILES  "filesystem, streams"
+#define SIZES                                                                              \
+    .ops = 1, .quick_ops = 1, .fresh = true, .scales = {1024 * MIB},                       \
+    .quick_scales = {32 * MIB}, .max_ratio = 1.1, .max_rss = 16 * MIB
 
 const struct bench_case stream_cases[] = {
-    {.group = MEMORY, .name = "write in 64 KiB", .driver = "inmemory", SIZES, .piece = 64 * KIB,
-     .setup = nothing, .reset = memory_reset, .run = {library_write, memory_write}},
-    {.group = MEMORY, .name = "write in 1 MiB", .driver = "inmemory", SIZES, .piece = MIB,
-     .setup = nothing, .reset = memory_reset, .run = {library_write, memory_write}, .upstream = "84 s"},
-    {.group = MEMORY, .name = "read in 64 KiB", .driver = "inmemory", SIZES, .piece = 64 * KIB,
-     .setup = memory_fill, .run = {library_read, memory_floor_read}},
-    {.group = MEMORY, .name = "read in 1 MiB", .driver = "inmemory", SIZES, .piece = MIB,
-     .setup = memory_fill, .run = {library_read, memory_floor_read}},
-    {.group = FILES, .name = "write in 64 KiB", .driver = "filesystem", .writes = true, SIZES,
-     .piece = 64 * KIB, .setup = file_setup, .run = {library_write, file_write},
+    {.group = MEMORY,
+     .name = "write in 64 KiB",
+     .driver = "inmemory",
+     SIZES,
+     .piece = 64 * KIB,
+     .setup = nothing,
+     .reset = memory_reset,
+     .run = {library_write, memory_write}},
+    {.group = MEMORY,
+     .name = "write in 1 MiB",
+     .driver = "inmemory",
+     SIZES,
+     .piece = MIB,
+     .setup = nothing,
+     .reset = memory_reset,
+     .run = {library_write, memory_write},
+     .upstream = "84 s"},
+    {.group = MEMORY,
+     .name = "read in 64 KiB",
+     .driver = "inmemory",
+     SIZES,
+     .piece = 64 * KIB,
+     .setup = memory_fill,
+     .run = {library_read, memory_floor_read}},
+    {.group = MEMORY,
+     .name = "read in 1 MiB",
+     .driver = "inmemory",
+     SIZES,
+     .piece = MIB,
+     .setup = memory_fill,
+     .run = {library_read, memory_floor_read}},
+    {.group = FILES,
+     .name = "write in 64 KiB",
+     .driver = "filesystem",
+     .writes = true,
+     SIZES,
+     .piece = 64 * KIB,
+     .setup = file_setup,
+     .run = {library_write, file_write},
      .upstream = "1.2 s"},
-    {.group = FILES, .name = "write in 1 MiB", .driver = "filesystem", .writes = true, SIZES,
-     .piece = MIB, .setup = file_setup, .run = {library_write, file_write},
+    {.group = FILES,
+     .name = "write in 1 MiB",
+     .driver = "filesystem",
+     .writes = true,
+     SIZES,
+     .piece = MIB,
+     .setup = file_setup,
+     .run = {library_write, file_write},
      .upstream = "1.9 s"},
-    {.group = FILES, .name = "write in 1 MiB, fsync off", .driver = "filesystem",
-     .writes = true, SIZES, .no_fsync = true, .piece = MIB, .setup = file_setup,
+    {.group = FILES,
+     .name = "write in 1 MiB, fsync off",
+     .driver = "filesystem",
+     .writes = true,
+     SIZES,
+     .no_fsync = true,
+     .piece = MIB,
+     .setup = file_setup,
      .run = {library_write, file_write}},
-    {.group = FILES, .name = "read in 64 KiB", .driver = "filesystem", .writes = true, SIZES,
-     .piece = 64 * KIB, .setup = file_fill, .run = {library_read, file_floor_read},
+    {.group = FILES,
+     .name = "read in 64 KiB",
+     .driver = "filesystem",
+     .writes = true,
+     SIZES,
+     .piece = 64 * KIB,
+     .setup = file_fill,
+     .run = {library_read, file_floor_read},
      .upstream = "0.10 s"},
-    {.group = FILES, .name = "read in 1 MiB", .driver = "filesystem", .writes = true, SIZES,
-     .piece = MIB, .setup = file_fill, .run = {library_read, file_floor_read},
+    {.group = FILES,
+     .name = "read in 1 MiB",
+     .driver = "filesystem",
+     .writes = true,
+     SIZES,
+     .piece = MIB,
+     .setup = file_fill,
+     .run = {library_read, file_floor_read},
      .upstream = "0.06 s"},
     {0},
 };

@@ -214,7 +214,8 @@ static void delete_below(int directory)
             int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
             delete_below(openat(dirfd(stream), entry->d_name, flags));
         }
-        if (unlinkat(dirfd(stream), entry->d_name, entry->d_type == DT_DIR ? AT_REMOVEDIR : 0))
+        if (unlinkat(dirfd(stream), entry->d_name,
+                     entry->d_type == DT_DIR ? AT_REMOVEDIR : 0))
             die("floor: unlink: %s", strerror(errno));
     }
     closedir(stream);
@@ -259,45 +260,116 @@ static void library_resume(struct env *env, enum side side)
     }
 }
 
-#define TREE "filesystem, trees"
-#define GROW_MEMORY "Growth: inmemory"
-#define GROW_FILES "Growth: filesystem"
+#define TREE         "filesystem, trees"
+#define GROW_MEMORY  "Growth: inmemory"
+#define GROW_FILES   "Growth: filesystem"
 #define TEN_THOUSAND .scales = {10000}, .quick_scales = {1000}
-#define BYTES .ops = 1, .quick_ops = 1, .fresh = true,                                        \
-              .scales = {64 * MIB, 256 * MIB, 1024 * MIB},                                    \
-              .quick_scales = {2 * MIB, 8 * MIB, 32 * MIB}
+#define BYTES                                                                              \
+    .ops = 1, .quick_ops = 1, .fresh = true, .scales = {64 * MIB, 256 * MIB, 1024 * MIB},  \
+    .quick_scales = {2 * MIB, 8 * MIB, 32 * MIB}
 #define ENTRIES .scales = {1000, 10000, 100000}, .quick_scales = {100, 1000, 10000}
 
 const struct bench_case tree_cases[] = {
-    {.group = TREE, .name = "list of 10,000", .driver = "filesystem", TEN_THOUSAND, .ops = 10,
-     .quick_ops = 2, .setup = flat, .run = {library_list, floor_list, plain_list},
-     .upstream = "4.7 ms", .max_ns = 4.7e6},
-    {.group = TREE, .name = "walk of 10,000 in 1,000 directories", .driver = "filesystem",
-     TEN_THOUSAND, .ops = 4, .quick_ops = 1, .setup = nested, .run = {library_walk, floor_walk},
-     .upstream = "46 ms", .max_ns = 46e6},
-    {.group = TREE, .name = "delete of that tree", .driver = "filesystem", TEN_THOUSAND,
-     .writes = true, .ops = 1, .quick_ops = 1, .setup = nothing, .reset = refill,
-     .run = {library_delete, floor_delete}, .upstream = "0.64 s", .max_ns = 640e6},
+    {.group = TREE,
+     .name = "list of 10,000",
+     .driver = "filesystem",
+     TEN_THOUSAND,
+     .ops = 10,
+     .quick_ops = 2,
+     .setup = flat,
+     .run = {library_list, floor_list, plain_list},
+     .upstream = "4.7 ms",
+     .max_ns = 4.7e6},
+    {.group = TREE,
+     .name = "walk of 10,000 in 1,000 directories",
+     .driver = "filesystem",
+     TEN_THOUSAND,
+     .ops = 4,
+     .quick_ops = 1,
+     .setup = nested,
+     .run = {library_walk, floor_walk},
+     .upstream = "46 ms",
+     .max_ns = 46e6},
+    {.group = TREE,
+     .name = "delete of that tree",
+     .driver = "filesystem",
+     TEN_THOUSAND,
+     .writes = true,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = nothing,
+     .reset = refill,
+     .run = {library_delete, floor_delete},
+     .upstream = "0.64 s",
+     .max_ns = 640e6},
     {0},
 };
 
 const struct bench_case growth_cases[] = {
-    {.group = GROW_MEMORY, .name = "write in 64 KiB, one writer", .driver = "inmemory", BYTES,
-     .piece = 64 * KIB, .setup = nothing, .run = {library_append}},
-    {.group = GROW_MEMORY, .name = "append in 64 KiB, a writer each", .driver = "inmemory",
-     BYTES, .piece = 64 * KIB, .setup = nothing, .run = {library_resume}},
-    {.group = GROW_MEMORY, .name = "list, entries", .driver = "inmemory", ENTRIES, .ops = 1,
-     .quick_ops = 1, .setup = flat, .run = {library_list}},
-    {.group = GROW_MEMORY, .name = "walk, files", .driver = "inmemory", ENTRIES, .ops = 1,
-     .quick_ops = 1, .setup = nested, .run = {library_walk}},
-    {.group = GROW_MEMORY, .name = "delete, files", .driver = "inmemory", ENTRIES, .ops = 1,
-     .quick_ops = 1, .setup = nothing, .reset = refill, .run = {library_delete}},
-    {.group = GROW_FILES, .name = "list, entries", .driver = "filesystem", ENTRIES, .ops = 1,
-     .quick_ops = 1, .setup = flat, .run = {library_list, floor_list}},
-    {.group = GROW_FILES, .name = "walk, files", .driver = "filesystem", ENTRIES, .ops = 1,
-     .quick_ops = 1, .setup = nested, .run = {library_walk, floor_walk}},
-    {.group = GROW_FILES, .name = "delete, files", .driver = "filesystem", .writes = true,
-     ENTRIES, .ops = 1, .quick_ops = 1, .setup = nothing, .reset = refill,
+    {.group = GROW_MEMORY,
+     .name = "write in 64 KiB, one writer",
+     .driver = "inmemory",
+     BYTES,
+     .piece = 64 * KIB,
+     .setup = nothing,
+     .run = {library_append}},
+    {.group = GROW_MEMORY,
+     .name = "append in 64 KiB, a writer each",
+     .driver = "inmemory",
+     BYTES,
+     .piece = 64 * KIB,
+     .setup = nothing,
+     .run = {library_resume}},
+    {.group = GROW_MEMORY,
+     .name = "list, entries",
+     .driver = "inmemory",
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = flat,
+     .run = {library_list}},
+    {.group = GROW_MEMORY,
+     .name = "walk, files",
+     .driver = "inmemory",
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = nested,
+     .run = {library_walk}},
+    {.group = GROW_MEMORY,
+     .name = "delete, files",
+     .driver = "inmemory",
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = nothing,
+     .reset = refill,
+     .run = {library_delete}},
+    {.group = GROW_FILES,
+     .name = "list, entries",
+     .driver = "filesystem",
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = flat,
+     .run = {library_list, floor_list}},
+    {.group = GROW_FILES,
+     .name = "walk, files",
+     .driver = "filesystem",
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = nested,
+     .run = {library_walk, floor_walk}},
+    {.group = GROW_FILES,
+     .name = "delete, files",
+     .driver = "filesystem",
+     .writes = true,
+     ENTRIES,
+     .ops = 1,
+     .quick_ops = 1,
+     .setup = nothing,
+     .reset = refill,
      .run = {library_delete, floor_delete}},
     {0},
 };

@@ -18,7 +18,8 @@ static void open_driver(struct env *env)
 {
     sd_params *params = sd_params_new();
     if (env->dir) {
-        check(sd_params_set_string(params, "rootdirectory", env->roots[LIBRARY]), NULL, "root");
+        check(sd_params_set_string(params, "rootdirectory", env->roots[LIBRARY]), NULL,
+              "root");
         if (env->work->no_fsync)
             check(sd_params_set_bool(params, "fsync", 0), NULL, "fsync");
     }

@@ -139,13 +139,15 @@ void floor_put(int root, const char *path, const void *data, size_t len, bool fs
     put(root, path, data, len, fsync_it, false);
 }
 
-void floor_overwrite(int root, const char *path, const void *data, size_t len, bool fsync_it)
+void floor_overwrite(int root, const char *path, const void *data, size_t len,
+                     bool fsync_it)
 {
     put(root, path, data, len, fsync_it, true);
 }
 
 /* As most programs do it: a temporary name, a rename, the directory synced. */
-void plain_put(const char *root, const char *path, const void *data, size_t len, bool fsync_it)
+void plain_put(const char *root, const char *path, const void *data, size_t len,
+               bool fsync_it)
 {
     char full[1024], hidden[1040], parent[1024];
     snprintf(full, sizeof full, "%s%s", root, path);

@@ -25,7 +25,8 @@ void die(const char *format, ...)
 void check(sd_status status, sd_error *error, const char *what)
 {
     if (status < 0)
-        die("%s: %s %s", what, sd_status_name(status), error ? sd_error_message(error) : "");
+        die("%s: %s %s", what, sd_status_name(status),
+            error ? sd_error_message(error) : "");
 }
 
 double cpu_ns(void)
@@ -74,7 +75,8 @@ static size_t peak_rss(void)
 
 /* Runs `body` in a child, so that neither its heap nor its caches meet those of
  * another case. The parent itself never calls the library. */
-static void in_child(void (*body)(void *, struct samples *), void *argument, struct samples *out)
+static void in_child(void (*body)(void *, struct samples *), void *argument,
+                     struct samples *out)
 {
     int ends[2];
     if (pipe(ends) != 0)
@@ -100,8 +102,8 @@ static void in_child(void (*body)(void *, struct samples *), void *argument, str
     close(ends[1]);
     size_t filled = 0;
     ssize_t got;
-    while (filled < sizeof *out
-           && (got = read(ends[0], (char *)out + filled, sizeof *out - filled)) > 0)
+    while (filled < sizeof *out &&
+           (got = read(ends[0], (char *)out + filled, sizeof *out - filled)) > 0)
         filled += (size_t)got;
     close(ends[0]);
     int status;
@@ -129,7 +131,8 @@ static void all_sides(void *argument, struct samples *out)
             sample(&env, side);
         }
     double started = seconds();
-    for (; out->rounds < job->options->rounds && !enough(out->rounds, started); out->rounds++)
+    for (; out->rounds < job->options->rounds && !enough(out->rounds, started);
+         out->rounds++)
         for (int turn = 0; turn < SIDES; turn++) {
             int side = (out->rounds + turn) % SIDES;
             if (job->work->run[side])

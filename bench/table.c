@@ -32,9 +32,9 @@ static const char *calls_text(const struct result *result, char out[64])
         if (from->calls < 0)
             used += (size_t)snprintf(out + used, 64 - used, "%s?", slash);
         else
-            used += (size_t)snprintf(out + used, 64 - used, "%s%.*f", slash,
-                                     from->calls < 100 && from->calls - (int)from->calls > 0.05,
-                                     from->calls);
+            used += (size_t)snprintf(
+                out + used, 64 - used, "%s%.*f", slash,
+                from->calls < 100 && from->calls - (int)from->calls > 0.05, from->calls);
     }
     return out;
 }
@@ -83,7 +83,8 @@ static const char *verdict(const struct result *result, char out[96])
         met = met && result->side[LIBRARY].min_ns < work->max_ns;
     }
     if (work->max_rss > 0 && object_size(result) > 0) {
-        used += (size_t)snprintf(out + used, 96 - used, ", RSS + %zu MiB", work->max_rss / MIB);
+        used +=
+            (size_t)snprintf(out + used, 96 - used, ", RSS + %zu MiB", work->max_rss / MIB);
         met = met && result->side[LIBRARY].peak_rss <= object_size(result) + work->max_rss;
     }
     if (used > 0)
@@ -103,8 +104,9 @@ static void print_row(const struct result *result)
     if (result->side[FLOOR].present)
         snprintf(share, sizeof share, "%.2f", ratio(result));
     printf("| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", result->work->name,
-           time_text(&result->side[LIBRARY], time[0]), time_text(&result->side[FLOOR], time[1]),
-           share, time_text(&result->side[PLAIN], time[2]), calls_text(result, calls),
+           time_text(&result->side[LIBRARY], time[0]),
+           time_text(&result->side[FLOOR], time[1]), share,
+           time_text(&result->side[PLAIN], time[2]), calls_text(result, calls),
            rss_text(result, rss), result->work->upstream ? result->work->upstream : "",
            verdict(result, met));
 }
@@ -139,9 +141,10 @@ void print_table(const struct result *results, size_t count)
                 printf("| work | size 1 | size 2 | size 3 | growth per unit |\n"
                        "|---|---|---|---|---|\n");
             else
-                printf("| operation | library | floor | ratio | plain C "
-                       "| system calls: library / floor / plain | peak RSS above the object "
-                       "| Go, elsewhere | target |\n|---|---|---|---|---|---|---|---|---|\n");
+                printf(
+                    "| operation | library | floor | ratio | plain C "
+                    "| system calls: library / floor / plain | peak RSS above the object "
+                    "| Go, elsewhere | target |\n|---|---|---|---|---|---|---|---|---|\n");
         }
         if (!growth) {
             print_row(result);
@@ -160,16 +163,17 @@ void print_json(const struct result *results, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct result *result = &results[i];
         printf("%s\n {\"group\": \"%s\", \"name\": \"%s\", \"file_system\": \"%s\", "
-               "\"scale\": %zu, \"sides\": {", i ? "," : "", result->work->group,
-               result->work->name, result->where, result->scale);
+               "\"scale\": %zu, \"sides\": {",
+               i ? "," : "", result->work->group, result->work->name, result->where,
+               result->scale);
         for (int side = 0, shown = 0; side < SIDES; side++) {
             const struct side_result *from = &result->side[side];
             if (!from->present)
                 continue;
             printf("%s\"%s\": {\"min_ns\": %.1f, \"median_ns\": %.1f, \"peak_rss\": %zu, "
-                   "\"system_calls\": %.3f, \"calls\": \"%s\"}", shown++ ? ", " : "",
-                   SIDE_NAMES[side], from->min_ns, from->median_ns, from->peak_rss, from->calls,
-                   from->call_names);
+                   "\"system_calls\": %.3f, \"calls\": \"%s\"}",
+                   shown++ ? ", " : "", SIDE_NAMES[side], from->min_ns, from->median_ns,
+                   from->peak_rss, from->calls, from->call_names);
         }
         printf("}}");
     }

@@ -20,10 +20,10 @@ static int fail(const char *what, sd_error *err)
 
 int main(int argc, char **argv)
 {
-    sd_error  *err = NULL;
+    sd_error *err = NULL;
     sd_params *params = NULL;
     sd_driver *driver = NULL;
-    int        code = 0;
+    int code = 0;
 
     if (argc != 4) {
         fprintf(stderr, "usage: cat DRIVER PARAMS-JSON PATH\n");

@@ -16,8 +16,8 @@ static int fail(const char *what, sd_error *err)
 static int store_stdin(sd_writer *writer, const char *path)
 {
     static char buf[256 * 1024];
-    size_t      len;
-    sd_error   *err = NULL;
+    size_t len;
+    sd_error *err = NULL;
 
     while ((len = fread(buf, 1, sizeof buf, stdin)) > 0)
         if (sd_writer_write(writer, buf, len, &err) != SD_OK)
@@ -32,11 +32,11 @@ static int store_stdin(sd_writer *writer, const char *path)
 
 int main(int argc, char **argv)
 {
-    sd_error  *err = NULL;
+    sd_error *err = NULL;
     sd_params *params = NULL;
     sd_driver *driver = NULL;
     sd_writer *writer = NULL;
-    int        code = 0;
+    int code = 0;
 
     if (argc != 4)
         return fprintf(stderr, "usage: put DRIVER PARAMS-JSON PATH < FILE\n"), 2;

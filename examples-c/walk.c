@@ -11,8 +11,8 @@
 static sd_status show(void *user, const sd_file_info *info)
 {
     unsigned long long *total = user;
-    char                when[32] = "-";
-    time_t              seconds = (time_t)(info->mtime_ns / 1000000000);
+    char when[32] = "-";
+    time_t seconds = (time_t)(info->mtime_ns / 1000000000);
 
     if (info->flags & SD_INFO_DIR) {
         printf("%12s  %-20s  %s/\n", "", "", info->path);
@@ -34,11 +34,11 @@ static int fail(const char *what, sd_error *err)
 
 int main(int argc, char **argv)
 {
-    sd_error          *err = NULL;
-    sd_params         *params = NULL;
-    sd_driver         *driver = NULL;
+    sd_error *err = NULL;
+    sd_params *params = NULL;
+    sd_driver *driver = NULL;
     unsigned long long total = 0;
-    int                code = 0;
+    int code = 0;
 
     if (argc != 4)
         return fprintf(stderr, "usage: walk DRIVER PARAMS-JSON PATH\n"), 2;

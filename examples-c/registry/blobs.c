@@ -3,7 +3,7 @@
 
 static ssize_t next_block(void *cls, uint64_t pos, char *buf, size_t max)
 {
-    size_t    len = 0;
+    size_t len = 0;
     sd_error *err = NULL;
     (void)pos;
     if (sd_reader_read(cls, buf, max, &len, &err) != SD_OK) {
@@ -23,11 +23,13 @@ enum range { WHOLE, PART, OUTSIDE };
 
 /* "bytes=a-b", "bytes=a-" or "bytes=-n". Other forms, several ranges among them,
  * may be ignored, and are: the whole blob is a right answer to them. */
-static enum range parse_range(const char *header, uint64_t size, uint64_t *first, uint64_t *last)
+static enum range parse_range(const char *header, uint64_t size, uint64_t *first,
+                              uint64_t *last)
 {
-    char     text[64];
+    char text[64];
     uint64_t number;
-    if (header == NULL || strncmp(header, "bytes=", 6) != 0 || strlen(header) >= sizeof text)
+    if (header == NULL || strncmp(header, "bytes=", 6) != 0 ||
+        strlen(header) >= sizeof text)
         return WHOLE;
     strcpy(text, header + 6);
     char *dash = strchr(text, '-');
@@ -59,8 +61,8 @@ static enum range parse_range(const char *header, uint64_t size, uint64_t *first
 static bool redirect(struct request *rq, const char *path)
 {
     sd_redirect_request request = {.struct_size = sizeof request, .method = rq->method};
-    sd_buffer          *url = NULL;
-    sd_error           *err = NULL;
+    sd_buffer *url = NULL;
+    sd_error *err = NULL;
     if (!options.redirect)
         return false;
     if (sd_redirect_url(store, NULL, path, &request, &url, &err) != SD_OK) {
@@ -80,10 +82,10 @@ static bool redirect(struct request *rq, const char *path)
 void blob_get(struct request *rq)
 {
     struct path path;
-    uint64_t    size = 0, first = 0, last = 0;
-    sd_error   *err = NULL;
-    sd_reader  *reader = NULL;
-    sd_status   rc = blob_find(rq->name, rq->ref, &path, &size, &err);
+    uint64_t size = 0, first = 0, last = 0;
+    sd_error *err = NULL;
+    sd_reader *reader = NULL;
+    sd_status rc = blob_find(rq->name, rq->ref, &path, &size, &err);
     if (rc != SD_OK) {
         fail_store(rq, err, BLOB_UNKNOWN);
         return;
@@ -91,10 +93,12 @@ void blob_get(struct request *rq)
     if (redirect(rq, path.s))
         return;
 
-    enum range range = parse_range(http_header(rq, MHD_HTTP_HEADER_RANGE), size, &first, &last);
+    enum range range =
+        parse_range(http_header(rq, MHD_HTTP_HEADER_RANGE), size, &first, &last);
     if (range == OUTSIDE) {
         fail(rq, RANGE_INVALID, NULL);
-        reply_header(rq, MHD_HTTP_HEADER_CONTENT_RANGE, "bytes */%llu", (unsigned long long)size);
+        reply_header(rq, MHD_HTTP_HEADER_CONTENT_RANGE, "bytes */%llu",
+                     (unsigned long long)size);
         return;
     }
     if (range == WHOLE)
@@ -107,8 +111,9 @@ void blob_get(struct request *rq)
         fail_store(rq, err, BLOB_UNKNOWN);
         return;
     }
-    reply(rq, range == PART ? 206 : 200,
-          MHD_create_response_from_callback(length, BLOCK, next_block, reader, close_reader));
+    reply(
+        rq, range == PART ? 206 : 200,
+        MHD_create_response_from_callback(length, BLOCK, next_block, reader, close_reader));
     reply_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
     reply_header(rq, "Docker-Content-Digest", "%s", rq->ref);
     reply_header(rq, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");

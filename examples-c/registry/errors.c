@@ -4,18 +4,21 @@
 
 static const struct {
     const char *name;
-    unsigned    status;
+    unsigned status;
     const char *message;
 } codes[] = {
     [BLOB_UNKNOWN] = {"BLOB_UNKNOWN", 404, "the repository does not have this blob"},
-    [BLOB_UPLOAD_INVALID] = {"BLOB_UPLOAD_INVALID", 400, "the upload cannot go on like this"},
+    [BLOB_UPLOAD_INVALID] = {"BLOB_UPLOAD_INVALID", 400,
+                             "the upload cannot go on like this"},
     [BLOB_UPLOAD_UNKNOWN] = {"BLOB_UPLOAD_UNKNOWN", 404, "there is no such upload"},
     [DENIED] = {"DENIED", 403, "the store refuses access"},
     [DIGEST_INVALID] = {"DIGEST_INVALID", 400, "the digest is not sha256:<64 hex digits>"},
-    [MANIFEST_BLOB_UNKNOWN] = {"MANIFEST_BLOB_UNKNOWN", 404,
-                               "the manifest names content that the repository does not have"},
+    [MANIFEST_BLOB_UNKNOWN] =
+        {"MANIFEST_BLOB_UNKNOWN", 404,
+         "the manifest names content that the repository does not have"},
     [MANIFEST_INVALID] = {"MANIFEST_INVALID", 400, "the manifest is not valid"},
-    [MANIFEST_UNKNOWN] = {"MANIFEST_UNKNOWN", 404, "the repository does not have this manifest"},
+    [MANIFEST_UNKNOWN] = {"MANIFEST_UNKNOWN", 404,
+                          "the repository does not have this manifest"},
     [NAME_INVALID] = {"NAME_INVALID", 400, "the repository name is not valid"},
     [NAME_UNKNOWN] = {"NAME_UNKNOWN", 404, "there is no such repository"},
     [PAGINATION_NUMBER_INVALID] = {"PAGINATION_NUMBER_INVALID", 400, "n is not a number"},
@@ -27,12 +30,12 @@ static const struct {
     [UNSUPPORTED] = {"UNSUPPORTED", 405, "this operation is not supported"},
 };
 
-void fail_with(struct request *rq, unsigned status, enum error_code code, const char *message,
-               json_t *detail)
+void fail_with(struct request *rq, unsigned status, enum error_code code,
+               const char *message, json_t *detail)
 {
-    json_t *body = json_pack("{s:[{s:s,s:s,s:o*}]}", "errors", "code", codes[code].name,
-                             "message", message ? message : codes[code].message, "detail",
-                             detail);
+    json_t *body =
+        json_pack("{s:[{s:s,s:s,s:o*}]}", "errors", "code", codes[code].name, "message",
+                  message ? message : codes[code].message, "detail", detail);
     reply_json(rq, status ? status : codes[code].status, body);
 }
 
@@ -43,9 +46,9 @@ void fail(struct request *rq, enum error_code code, const char *message)
 
 void fail_store(struct request *rq, sd_error *err, enum error_code missing)
 {
-    sd_status   why = sd_error_code(err);
-    int64_t     wait_ms = sd_error_retry_after_ms(err);
-    json_t     *detail = json_loads(sd_error_json(err), 0, NULL);
+    sd_status why = sd_error_code(err);
+    int64_t wait_ms = sd_error_retry_after_ms(err);
+    json_t *detail = json_loads(sd_error_json(err), 0, NULL);
     const char *message = NULL;
 
     if (options.verbose && why != SD_ERR_PATH_NOT_FOUND) /* that one is an answer */
@@ -57,33 +60,21 @@ void fail_store(struct request *rq, sd_error *err, enum error_code missing)
         json_decref(detail);   /* the code says all, the path is nobody's business */
         fail(rq, missing, NULL);
         break;
-    case SD_ERR_NO_SPACE:
-        fail_with(rq, 507, UNKNOWN, "the store is full", detail);
-        break;
-    case SD_ERR_THROTTLED:
-        fail_with(rq, 0, TOOMANYREQUESTS, NULL, detail);
-        break;
+    case SD_ERR_NO_SPACE: fail_with(rq, 507, UNKNOWN, "the store is full", detail); break;
+    case SD_ERR_THROTTLED: fail_with(rq, 0, TOOMANYREQUESTS, NULL, detail); break;
     case SD_ERR_UNAVAILABLE:
     case SD_ERR_DEADLINE:
     case SD_ERR_DRIVER_DIED:
-    case SD_ERR_SHUTDOWN:
-        fail_with(rq, 0, UNAVAILABLE, NULL, detail);
-        break;
-    case SD_ERR_PERMISSION:
-        fail_with(rq, 0, DENIED, NULL, detail);
-        break;
-    case SD_ERR_UNSUPPORTED:
-        fail_with(rq, 0, UNSUPPORTED, NULL, detail);
-        break;
+    case SD_ERR_SHUTDOWN: fail_with(rq, 0, UNAVAILABLE, NULL, detail); break;
+    case SD_ERR_PERMISSION: fail_with(rq, 0, DENIED, NULL, detail); break;
+    case SD_ERR_UNSUPPORTED: fail_with(rq, 0, UNSUPPORTED, NULL, detail); break;
     case SD_ERR_CONFLICT:
         fail_with(rq, 409, UNKNOWN, "somebody else changed this meanwhile", detail);
         break;
     case SD_ERR_CORRUPT:
         message = "the stored bytes are damaged";
         /* fall through */
-    default:
-        fail_with(rq, 0, UNKNOWN, message, detail);
-        break;
+    default: fail_with(rq, 0, UNKNOWN, message, detail); break;
     }
     if (wait_ms >= 0 || why == SD_ERR_THROTTLED || why == SD_ERR_UNAVAILABLE)
         reply_header(rq, "Retry-After", "%lld",
@@ -93,6 +84,7 @@ void fail_store(struct request *rq, sd_error *err, enum error_code missing)
 
 void warn_store(const char *what, sd_error *err)
 {
-    fprintf(stderr, "warning: %s: %s: %s\n", what, sd_error_path(err), sd_error_message(err));
+    fprintf(stderr, "warning: %s: %s: %s\n", what, sd_error_path(err),
+            sd_error_message(err));
     sd_error_free(err);
 }

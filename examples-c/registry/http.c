@@ -10,8 +10,8 @@
 
 /* A refused body is read and dropped up to here, so that the client gets to see
  * the reply; one that goes on loses its connection. */
-#define IGNORE_MAX ((size_t)64 << 20)
-#define CONNECTIONS_MAX 1000u
+#define IGNORE_MAX        ((size_t)64 << 20)
+#define CONNECTIONS_MAX   1000u
 #define CONNECTION_MEMORY ((size_t)256 << 10) /* sets the size of body pieces */
 
 static int64_t now_ms(void)
@@ -45,7 +45,8 @@ static void log_end(const struct request *rq, enum MHD_RequestTerminationCode ho
 static void restart_idle_clock(struct request *rq)
 {
     MHD_set_connection_option(rq->http, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-    MHD_set_connection_option(rq->http, MHD_CONNECTION_OPTION_TIMEOUT, options.idle_timeout);
+    MHD_set_connection_option(rq->http, MHD_CONNECTION_OPTION_TIMEOUT,
+                              options.idle_timeout);
 }
 
 static enum MHD_Result send_reply(struct request *rq)
@@ -137,10 +138,11 @@ struct MHD_Daemon *http_start(void)
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
             MHD_USE_ITC | MHD_USE_ERROR_LOG,
         options.port, NULL, NULL, on_request, NULL, /* the log function must come first */
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_TIMEOUT,
-        options.idle_timeout, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
+        MHD_OPTION_CONNECTION_TIMEOUT, options.idle_timeout, MHD_OPTION_CONNECTION_LIMIT,
+        CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_END);
 }
 
 const char *http_header(struct request *rq, const char *name)
@@ -181,7 +183,8 @@ void reply_bytes(struct request *rq, unsigned status, const char *type, const vo
                  size_t len)
 {
     reply(rq, status,
-          MHD_create_response_from_buffer(len, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY));
+          MHD_create_response_from_buffer(len, (void *)(uintptr_t)data,
+                                          MHD_RESPMEM_MUST_COPY));
     reply_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE, "%s", type);
 }
 
@@ -198,7 +201,7 @@ void reply_json(struct request *rq, unsigned status, json_t *json)
 
 void reply_header(struct request *rq, const char *name, const char *format, ...)
 {
-    char    value[1024];
+    char value[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(value, sizeof value, format, args);

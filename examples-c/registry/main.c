@@ -67,7 +67,7 @@ static void set_params_json(const char *json)
 static void set_listen(const char *text)
 {
     const char *colon = strrchr(text, ':');
-    uint64_t    port;
+    uint64_t port;
     if (colon == NULL || !number_valid(colon + 1, &port) || port > UINT16_MAX ||
         (size_t)(colon - text) >= sizeof options.host)
         quit("--listen wants ADDRESS:PORT", NULL);
@@ -89,7 +89,7 @@ static void read_options(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     uint64_t seconds;
-    int      option;
+    int option;
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 'd': options.driver = optarg; break;
@@ -114,8 +114,8 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     sd_error *err = NULL;
-    sigset_t  stop;
-    int       signal_number;
+    sigset_t stop;
+    int signal_number;
 
     read_options(argc, argv);
     signal(SIGPIPE, SIG_IGN);

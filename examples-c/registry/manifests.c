@@ -4,7 +4,7 @@
 
 static const struct {
     const char *type;
-    bool        index;
+    bool index;
 } types[] = {
     {"application/vnd.oci.image.manifest.v1+json", false},
     {"application/vnd.oci.image.index.v1+json", true},
@@ -18,7 +18,7 @@ enum { OCI_MANIFEST, OCI_INDEX, TYPES = sizeof types / sizeof *types };
 static size_t type_of(const json_t *manifest)
 {
     const char *type = json_string_value(json_object_get(manifest, "mediaType"));
-    size_t      i = 0;
+    size_t i = 0;
     if (json_integer_value(json_object_get(manifest, "schemaVersion")) != 2)
         return TYPES;
     if (type == NULL) {
@@ -40,10 +40,10 @@ static bool is_tag(const struct request *rq)
 
 void manifest_get(struct request *rq)
 {
-    char       digest[DIGEST_LEN + 1], target[DIGEST_LEN + 1];
-    sd_error  *err = NULL;
+    char digest[DIGEST_LEN + 1], target[DIGEST_LEN + 1];
+    sd_error *err = NULL;
     sd_buffer *bytes = NULL;
-    sd_status  rc = SD_OK;
+    sd_status rc = SD_OK;
     if (is_tag(rq))
         rc = link_read(path_tag(rq->name, rq->ref, "/current"), digest, &err);
     else
@@ -88,11 +88,11 @@ static void collect(struct request *rq, const char *data, size_t len)
 static bool check_descriptor(struct request *rq, const json_t *descriptor, bool is_manifest)
 {
     const char *digest = json_string_value(json_object_get(descriptor, "digest"));
-    char        target[DIGEST_LEN + 1];
+    char target[DIGEST_LEN + 1];
     struct path path;
-    uint64_t    size;
-    sd_error   *err = NULL;
-    sd_status   rc;
+    uint64_t size;
+    sd_error *err = NULL;
+    sd_status rc;
     if (digest == NULL || !digest_valid(digest)) {
         fail(rq, MANIFEST_INVALID, "a descriptor has no sha256 digest");
         return false;
@@ -117,16 +117,16 @@ static bool check_references(struct request *rq, const json_t *manifest, bool in
 {
     const json_t *list = json_object_get(manifest, index ? "manifests" : "layers");
     const json_t *descriptor;
-    size_t        i;
+    size_t i;
     if (!json_is_array(list)) {
-        fail(rq, MANIFEST_INVALID, index ? "manifests is not a list" : "layers is not a list");
+        fail(rq, MANIFEST_INVALID,
+             index ? "manifests is not a list" : "layers is not a list");
         return false;
     }
     if (!index && !check_descriptor(rq, json_object_get(manifest, "config"), false))
         return false;
-    json_array_foreach(list, i, descriptor)
-        if (!check_descriptor(rq, descriptor, index))
-            return false;
+    json_array_foreach(
+        list, i, descriptor) if (!check_descriptor(rq, descriptor, index)) return false;
     return true;
 }
 
@@ -134,15 +134,15 @@ static bool check_references(struct request *rq, const json_t *manifest, bool in
 static bool type_agrees(struct request *rq, const char *type)
 {
     const char *header = http_header(rq, MHD_HTTP_HEADER_CONTENT_TYPE);
-    size_t      len = header ? strcspn(header, "; ") : 0;
+    size_t len = header ? strcspn(header, "; ") : 0;
     return header == NULL || (len == strlen(type) && memcmp(header, type, len) == 0);
 }
 
 static sd_status save(struct request *rq, const char *digest, sd_error **err)
 {
     struct path blob = path_blob(digest);
-    bool        there = false;
-    sd_status   rc = path_exists(blob, &there, err);
+    bool there = false;
+    sd_status rc = path_exists(blob, &there, err);
     if (rc == SD_OK && !there)
         rc = sd_put_content(store, NULL, blob.s, rq->body, rq->body_len, err);
     if (rc == SD_OK)
@@ -159,17 +159,18 @@ static sd_status save(struct request *rq, const char *digest, sd_error **err)
 
 static void put_end(struct request *rq)
 {
-    char         digest[DIGEST_LEN + 1];
+    char digest[DIGEST_LEN + 1];
     json_error_t why;
-    sd_error    *err = NULL;
-    json_t      *manifest = json_loadb(rq->body ? rq->body : "", rq->body_len, 0, &why);
-    size_t       type = type_of(manifest);
+    sd_error *err = NULL;
+    json_t *manifest = json_loadb(rq->body ? rq->body : "", rq->body_len, 0, &why);
+    size_t type = type_of(manifest);
 
     digest_bytes(rq->body ? rq->body : "", rq->body_len, digest);
     if (manifest == NULL)
         fail(rq, MANIFEST_INVALID, why.text);
     else if (type == TYPES)
-        fail(rq, MANIFEST_INVALID, "neither an OCI nor a Docker schema 2 manifest or index");
+        fail(rq, MANIFEST_INVALID,
+             "neither an OCI nor a Docker schema 2 manifest or index");
     else if (!type_agrees(rq, types[type].type))
         fail(rq, MANIFEST_INVALID, "Content-Type and mediaType disagree");
     else if (!is_tag(rq) && strcmp(rq->ref, digest) != 0)
@@ -199,10 +200,10 @@ void manifest_put(struct request *rq)
 static sd_status untag(const char *name, const char *digest, sd_error **err)
 {
     struct path tags = path_repository(name, "/_manifests/tags");
-    sd_names   *list = NULL;
-    sd_status   rc = sd_list(store, NULL, tags.s, &list, err);
+    sd_names *list = NULL;
+    sd_status rc = sd_list(store, NULL, tags.s, &list, err);
     for (size_t i = 0; rc == SD_OK && i < sd_names_count(list); i++) {
-        char        current[DIGEST_LEN + 1];
+        char current[DIGEST_LEN + 1];
         const char *tag = strrchr(sd_names_get(list, i), '/') + 1;
         rc = link_read(path_tag(name, tag, "/current"), current, err);
         if (rc == SD_OK && strcmp(current, digest) == 0)
@@ -226,7 +227,7 @@ static sd_status untag(const char *name, const char *digest, sd_error **err)
  * it go first, so that no tag is ever left pointing nowhere. */
 void manifest_delete(struct request *rq)
 {
-    char      target[DIGEST_LEN + 1];
+    char target[DIGEST_LEN + 1];
     sd_error *err = NULL;
     sd_status rc;
     if (is_tag(rq)) {

@@ -28,43 +28,43 @@
 
 struct options {
     const char *driver;
-    sd_params  *params;
-    char        host[64];
-    uint16_t    port;
-    unsigned    idle_timeout; /* seconds without a byte from or to a client */
-    bool        redirect;     /* send clients to the back end where it can serve them */
-    bool        verbose;
+    sd_params *params;
+    char host[64];
+    uint16_t port;
+    unsigned idle_timeout; /* seconds without a byte from or to a client */
+    bool redirect;         /* send clients to the back end where it can serve them */
+    bool verbose;
 };
 extern struct options options;
-extern sd_driver     *store;
+extern sd_driver *store;
 
 struct request {
     struct MHD_Connection *http;
-    const char            *method;
-    char                   name[NAME_LEN + 1];
-    char                   ref[TAG_LEN + 1]; /* tag, digest or upload uuid */
+    const char *method;
+    char name[NAME_LEN + 1];
+    char ref[TAG_LEN + 1]; /* tag, digest or upload uuid */
     void (*on_body)(struct request *rq, const char *data, size_t len);
     void (*on_end)(struct request *rq);
     struct MHD_Response *response; /* what to send, once known */
-    unsigned             status;
-    size_t               ignored; /* body bytes read past after a refusal */
+    unsigned status;
+    size_t ignored; /* body bytes read past after a refusal */
     /* uploads.c */
-    sd_writer      *writer;
+    sd_writer *writer;
     struct request *next_busy;
-    bool            busy;
-    char            digest[DIGEST_LEN + 1];
+    bool busy;
+    char digest[DIGEST_LEN + 1];
     /* manifests.c */
-    char  *body;
+    char *body;
     size_t body_len;
     /* the access log */
-    char    log_line[512];
+    char log_line[512];
     int64_t started_ms;
 };
 
 /* http.c: the server, requests and replies */
 struct MHD_Daemon *http_start(void);
-const char        *http_header(struct request *rq, const char *name); /* NULL: absent */
-const char        *http_query(struct request *rq, const char *name);
+const char *http_header(struct request *rq, const char *name); /* NULL: absent */
+const char *http_query(struct request *rq, const char *name);
 bool http_is_head(const struct request *rq);
 bool http_body_length(struct request *rq, uint64_t *length); /* false: not announced */
 void reply(struct request *rq, unsigned status, struct MHD_Response *response);
@@ -98,10 +98,13 @@ enum error_code {
     UNKNOWN,
     UNSUPPORTED
 };
-void fail(struct request *rq, enum error_code code, const char *message); /* NULL: usual text */
-void fail_with(struct request *rq, unsigned status, enum error_code code, const char *message,
+void fail(struct request *rq, enum error_code code,
+          const char *message); /* NULL: usual text */
+void fail_with(struct request *rq, unsigned status, enum error_code code,
+               const char *message,
                json_t *detail); /* status 0: the code's own; takes `detail` */
-/* Answer for a failed sd_* call; `missing` is said when the path is not there. Frees `err`. */
+/* Answer for a failed sd_* call; `missing` is said when the path is not there. Frees `err`.
+ */
 void fail_store(struct request *rq, sd_error *err, enum error_code missing);
 void warn_store(const char *what, sd_error *err); /* log only; frees `err` */
 
@@ -113,7 +116,7 @@ bool digest_valid(const char *digest);
 bool number_valid(const char *text, uint64_t *out);
 
 /* digest.c */
-void      digest_bytes(const void *data, size_t len, char out[DIGEST_LEN + 1]);
+void digest_bytes(const void *data, size_t len, char out[DIGEST_LEN + 1]);
 sd_status digest_stored(const char *path, char out[DIGEST_LEN + 1], sd_error **err);
 
 /* store.c: Distribution's layout */

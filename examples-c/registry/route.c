@@ -10,22 +10,16 @@ static void base_get(struct request *rq)
 }
 
 static const struct {
-    enum kind   kind;
+    enum kind kind;
     const char *method;
     void (*handler)(struct request *rq);
 } routes[] = {
-    {BASE, "GET", base_get},
-    {CATALOG, "GET", catalog_list},
-    {TAGS, "GET", tags_list},
-    {MANIFEST, "GET", manifest_get},
-    {MANIFEST, "PUT", manifest_put},
-    {MANIFEST, "DELETE", manifest_delete},
-    {BLOB, "GET", blob_get},
-    {BLOB, "DELETE", blob_delete},
-    {UPLOADS, "POST", upload_start},
-    {UPLOAD, "GET", upload_status},
-    {UPLOAD, "PATCH", upload_patch},
-    {UPLOAD, "PUT", upload_put},
+    {BASE, "GET", base_get},           {CATALOG, "GET", catalog_list},
+    {TAGS, "GET", tags_list},          {MANIFEST, "GET", manifest_get},
+    {MANIFEST, "PUT", manifest_put},   {MANIFEST, "DELETE", manifest_delete},
+    {BLOB, "GET", blob_get},           {BLOB, "DELETE", blob_delete},
+    {UPLOADS, "POST", upload_start},   {UPLOAD, "GET", upload_status},
+    {UPLOAD, "PATCH", upload_patch},   {UPLOAD, "PUT", upload_put},
     {UPLOAD, "DELETE", upload_delete},
 };
 
@@ -97,10 +91,10 @@ static bool check(struct request *rq, enum kind kind, const char *name, size_t l
 void route(struct request *rq, const char *method, const char *url)
 {
     const char *name = NULL, *ref = NULL;
-    size_t      len = 0;
-    enum kind   kind = parse(url, &name, &len, &ref);
+    size_t len = 0;
+    enum kind kind = parse(url, &name, &len, &ref);
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-    char        allowed[64] = "";
+    char allowed[64] = "";
 
     if (kind == NOWHERE) {
         fail_with(rq, 404, UNSUPPORTED, "no such resource", NULL);

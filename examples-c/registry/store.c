@@ -23,7 +23,7 @@ static struct path make(const char *format, ...) __attribute__((format(printf, 1
 static struct path make(const char *format, ...)
 {
     struct path path;
-    va_list     args;
+    va_list args;
     va_start(args, format);
     vsnprintf(path.s, sizeof path.s, format, args);
     va_end(args);
@@ -57,7 +57,8 @@ struct path path_layer(const char *name, const char *digest)
 
 struct path path_revision(const char *name, const char *digest)
 {
-    return make(ROOT "/repositories/%s/_manifests/revisions/sha256/%s", name, hex_of(digest));
+    return make(ROOT "/repositories/%s/_manifests/revisions/sha256/%s", name,
+                hex_of(digest));
 }
 
 struct path path_tag(const char *name, const char *tag, const char *below)
@@ -73,8 +74,8 @@ struct path path_upload(const char *name, const char *uuid, const char *below)
 sd_status path_exists(struct path path, bool *yes, sd_error **err)
 {
     sd_file_info *info = NULL;
-    sd_error     *why = NULL;
-    sd_status     rc = sd_stat(store, NULL, path.s, &info, &why);
+    sd_error *why = NULL;
+    sd_status rc = sd_stat(store, NULL, path.s, &info, &why);
     *yes = rc == SD_OK;
     if (rc == SD_ERR_PATH_NOT_FOUND) {
         sd_error_free(why);
@@ -94,8 +95,8 @@ static struct path link_in(struct path dir)
 sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err)
 {
     const struct timespec wait = {.tv_nsec = 5000000};
-    struct path           path = link_in(dir);
-    bool                  cut = true;
+    struct path path = link_in(dir);
+    bool cut = true;
     for (int tries = 0; cut && tries < LINK_TRIES; tries++) {
         sd_buffer *text = NULL;
         if (tries > 0)
@@ -104,7 +105,7 @@ sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err
         if (rc != SD_OK)
             return rc;
         const char *found = (const char *)sd_buffer_data(text);
-        bool        valid = digest_valid(found);
+        bool valid = digest_valid(found);
         if (valid)
             memcpy(digest, found, DIGEST_LEN + 1);
         cut = sd_buffer_len(text) < DIGEST_LEN;
@@ -131,7 +132,7 @@ sd_status link_write(struct path dir, const char *digest, sd_error **err)
 sd_status blob_find(const char *name, const char *digest, struct path *path, uint64_t *size,
                     sd_error **err)
 {
-    char      target[DIGEST_LEN + 1];
+    char target[DIGEST_LEN + 1];
     sd_status rc = link_read(path_layer(name, digest), target, err);
     if (rc != SD_OK)
         return rc;

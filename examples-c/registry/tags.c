@@ -33,12 +33,13 @@ static sd_status read_tags(const char *name, const char *last, uint64_t n, json_
 {
     struct path dir = path_repository(name, "/_manifests/tags");
     struct path after = path_tag(name, last ? last : "", "");
-    bool        resumed = last != NULL;
-    sd_status   rc;
+    bool resumed = last != NULL;
+    sd_status rc;
     *more = false;
     for (;;) {
         sd_names *page = NULL;
-        rc = sd_list_page(store, NULL, dir.s, resumed ? after.s : NULL, PAGE_MAX, &page, err);
+        rc = sd_list_page(store, NULL, dir.s, resumed ? after.s : NULL, PAGE_MAX, &page,
+                          err);
         size_t count = rc == SD_OK ? sd_names_count(page) : 0;
         for (size_t i = 0; i < count && !*more; i++) {
             const char *tag = strrchr(sd_names_get(page, i), '/') + 1;
@@ -59,7 +60,7 @@ static sd_status read_tags(const char *name, const char *last, uint64_t n, json_
 static bool repository_exists(struct request *rq)
 {
     sd_error *err = NULL;
-    bool      yes = false;
+    bool yes = false;
     sd_status rc = path_exists(path_repository(rq->name, "/_manifests"), &yes, &err);
     if (rc == SD_OK && !yes)
         rc = path_exists(path_repository(rq->name, "/_layers"), &yes, &err);
@@ -73,10 +74,10 @@ static bool repository_exists(struct request *rq)
 void tags_list(struct request *rq)
 {
     const char *last = http_query(rq, "last");
-    char        url[NAME_LEN + 32];
-    uint64_t    n;
-    bool        more = false;
-    sd_error   *err = NULL;
+    char url[NAME_LEN + 32];
+    uint64_t n;
+    bool more = false;
+    sd_error *err = NULL;
     if (last != NULL && *last == '\0')
         last = NULL;
     if (!page_size(rq, UINT64_MAX, &n))
@@ -85,7 +86,7 @@ void tags_list(struct request *rq)
         fail(rq, NAME_INVALID, "last is not a tag");
         return;
     }
-    json_t   *tags = json_array();
+    json_t *tags = json_array();
     sd_status rc = read_tags(rq->name, last, n, tags, &more, &err);
     if (rc == SD_ERR_PATH_NOT_FOUND) {
         sd_error_free(err);
@@ -105,10 +106,10 @@ void tags_list(struct request *rq)
 /* ---- repositories ------------------------------------------------------------ */
 
 struct catalog {
-    json_t   *names;
-    uint64_t  n;
-    size_t    prefix; /* length of the path above the names */
-    bool      more;
+    json_t *names;
+    uint64_t n;
+    size_t prefix; /* length of the path above the names */
+    bool more;
     sd_error *err;
 };
 
@@ -117,7 +118,7 @@ struct catalog {
 static sd_status visit(void *user, const sd_file_info *info)
 {
     struct catalog *catalog = user;
-    bool            yes = false;
+    bool yes = false;
     if (!(info->flags & SD_INFO_DIR))
         return SD_OK;
     if (strrchr(info->path, '/')[1] == '_')
@@ -125,7 +126,7 @@ static sd_status visit(void *user, const sd_file_info *info)
     if (strlen(info->path) <= catalog->prefix || !name_valid(info->path + catalog->prefix))
         return SD_OK;
     const char *name = info->path + catalog->prefix;
-    sd_status   rc = path_exists(path_repository(name, "/_manifests"), &yes, &catalog->err);
+    sd_status rc = path_exists(path_repository(name, "/_manifests"), &yes, &catalog->err);
     if (rc != SD_OK || !yes)
         return rc;
     if (json_array_size(catalog->names) == catalog->n) {
@@ -138,11 +139,11 @@ static sd_status visit(void *user, const sd_file_info *info)
 
 void catalog_list(struct request *rq)
 {
-    const char    *last = http_query(rq, "last");
-    struct path    root = path_repositories(), after;
+    const char *last = http_query(rq, "last");
+    struct path root = path_repositories(), after;
     struct catalog catalog = {.prefix = strlen(root.s) + 1};
     sd_walk_options walk = {.struct_size = sizeof walk};
-    sd_error       *err = NULL;
+    sd_error *err = NULL;
     if (!page_size(rq, 100, &catalog.n))
         return;
     if (last != NULL && *last != '\0') {

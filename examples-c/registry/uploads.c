@@ -15,7 +15,7 @@
 /* ---- one request at a time per upload ---------------------------------- */
 
 static pthread_mutex_t busy_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t  busy_less = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t busy_less = PTHREAD_COND_INITIALIZER;
 static struct request *busy_list;
 
 static bool is_busy(const char *uuid)
@@ -76,9 +76,11 @@ static void set_new_uuid(struct request *rq)
 /* Location, uuid and Range of the upload, `size` bytes of which are stored. */
 static void add_upload_headers(struct request *rq, uint64_t size)
 {
-    reply_header(rq, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/uploads/%s", rq->name, rq->ref);
+    reply_header(rq, MHD_HTTP_HEADER_LOCATION, "/v2/%s/blobs/uploads/%s", rq->name,
+                 rq->ref);
     reply_header(rq, "Docker-Upload-UUID", "%s", rq->ref);
-    reply_header(rq, MHD_HTTP_HEADER_RANGE, "0-%llu", (unsigned long long)(size ? size - 1 : 0));
+    reply_header(rq, MHD_HTTP_HEADER_RANGE, "0-%llu",
+                 (unsigned long long)(size ? size - 1 : 0));
 }
 
 static void reply_created(struct request *rq, const char *digest)
@@ -116,7 +118,7 @@ static void refuse(struct request *rq, sd_error *err, enum error_code missing)
 static bool resume(struct request *rq)
 {
     struct path data = path_upload(rq->name, rq->ref, "/data");
-    sd_error   *err = NULL;
+    sd_error *err = NULL;
     if (!claim(rq)) {
         fail_with(rq, 409, BLOB_UPLOAD_INVALID, "another request is writing to this upload",
                   NULL);
@@ -133,8 +135,8 @@ static bool resume(struct request *rq)
 static bool fits(struct request *rq)
 {
     const char *range = http_header(rq, MHD_HTTP_HEADER_CONTENT_RANGE);
-    uint64_t    first = 0, last = 0, length, size = sd_writer_size(rq->writer);
-    int         end = 0;
+    uint64_t first = 0, last = 0, length, size = sd_writer_size(rq->writer);
+    int end = 0;
     if (range == NULL)
         return true;
     if (sscanf(range, "%18" SCNu64 "-%18" SCNu64 "%n", &first, &last, &end) != 2 ||
@@ -146,7 +148,8 @@ static bool fits(struct request *rq)
         fail(rq, SIZE_INVALID, "Content-Range and Content-Length disagree");
     } else if (first != size) {
         upload_abandon(rq);
-        fail_with(rq, 416, BLOB_UPLOAD_INVALID, "the range does not start where the upload ends",
+        fail_with(rq, 416, BLOB_UPLOAD_INVALID,
+                  "the range does not start where the upload ends",
                   json_pack("{s:I}", "offset", (json_int_t)size));
         add_upload_headers(rq, size);
     }
@@ -166,8 +169,8 @@ static void write_body(struct request *rq, const char *data, size_t len)
 static bool mount(struct request *rq, const char *from, const char *digest)
 {
     struct path path;
-    uint64_t    size;
-    sd_error   *err = NULL;
+    uint64_t size;
+    sd_error *err = NULL;
     if (!name_valid(from) || !digest_valid(digest))
         return false;
     if (blob_find(from, digest, &path, &size, &err) != SD_OK) {
@@ -183,13 +186,13 @@ static bool mount(struct request *rq, const char *from, const char *digest)
 
 static bool write_startedat(struct request *rq, sd_error **err)
 {
-    char      text[32];
-    time_t    now = time(NULL);
+    char text[32];
+    time_t now = time(NULL);
     struct tm utc;
     gmtime_r(&now, &utc);
     size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return sd_put_content(store, NULL, path_upload(rq->name, rq->ref, "/startedat").s, text, len,
-                          err) == SD_OK;
+    return sd_put_content(store, NULL, path_upload(rq->name, rq->ref, "/startedat").s, text,
+                          len, err) == SD_OK;
 }
 
 static void finish(struct request *rq);
@@ -198,7 +201,7 @@ void upload_start(struct request *rq)
 {
     const char *digest = http_query(rq, "digest");
     const char *mounted = http_query(rq, "mount"), *from = http_query(rq, "from");
-    sd_error   *err = NULL;
+    sd_error *err = NULL;
     if (mounted != NULL && from != NULL && mount(rq, from, mounted))
         return;
     if (digest != NULL && !digest_valid(digest)) {
@@ -243,7 +246,7 @@ void upload_status(struct request *rq)
 
 static void patch_end(struct request *rq)
 {
-    uint64_t  size = sd_writer_size(rq->writer);
+    uint64_t size = sd_writer_size(rq->writer);
     sd_error *err = NULL;
     if (!suspend(rq, &err)) {
         fail_store(rq, err, BLOB_UPLOAD_UNKNOWN);
@@ -291,8 +294,8 @@ static void remove_upload(struct request *rq)
 static sd_status publish(struct request *rq, struct path data, sd_error **err)
 {
     struct path blob = path_blob(rq->digest);
-    bool        there = false;
-    sd_status   rc = path_exists(blob, &there, err);
+    bool there = false;
+    sd_status rc = path_exists(blob, &there, err);
     if (rc == SD_OK && !there)
         rc = sd_move(store, NULL, data.s, blob.s, err);
     if (rc == SD_OK)
@@ -302,9 +305,9 @@ static sd_status publish(struct request *rq, struct path data, sd_error **err)
 
 static void finish(struct request *rq)
 {
-    char        found[DIGEST_LEN + 1];
+    char found[DIGEST_LEN + 1];
     struct path data = path_upload(rq->name, rq->ref, "/data");
-    sd_error   *err = NULL;
+    sd_error *err = NULL;
     if (sd_writer_commit(rq->writer, NULL, &err) != SD_OK ||
         digest_stored(data.s, found, &err) != SD_OK) {
         refuse(rq, err, BLOB_UPLOAD_UNKNOWN);
