@@ -40,7 +40,8 @@ steps=(
 )
 
 packages=(build-essential clang clang-format cmake golang-go libjansson-dev
-    libmicrohttpd-dev libsystemd-dev nettle-dev pkg-config python3 skopeo valgrind)
+    libmicrohttpd-dev libsqlite3-dev libsystemd-dev nettle-dev pkg-config python3 skopeo
+    valgrind)
 
 # ---- steps ----
 
