@@ -27,7 +27,7 @@ macro_rules! programs {
 }
 
 programs! {
-    callbacks conformance context errors factory logs misuse operations params quiet
+    callbacks conformance context custom errors factory logs misuse operations params quiet
     reading runtime threads values version walking writing
 }
 
