@@ -15,7 +15,7 @@ pub fn run(job: &str, root: &Path) {
     match job {
         "make" => make(&driver),
         "refused" => refused(&driver),
-        "few-descriptors" => few_descriptors(&driver),
+        "few-descriptors" => few_descriptors(&driver, root),
         "calls" => calls(&driver),
         "order" => order(&driver, root),
         "sync-fails" => sync_fails(&driver, root),
@@ -60,10 +60,10 @@ fn refused(driver: &Base) {
     refused(driver.r#move(&ctx, "/file", "/other"));
 }
 
-fn few_descriptors(driver: &Base) {
+fn few_descriptors(driver: &Base, root: &Path) {
     let ctx = Context::none();
     driver.put_content(&ctx, "/a/b", b"x").unwrap();
-    let limit = Rlimit { current: Some(32), maximum: Some(32) };
+    let limit = Rlimit { current: Some(64), maximum: Some(64) };
     setrlimit(Resource::Nofile, limit).unwrap();
     let mut held = Vec::new();
     let error = loop {
@@ -96,6 +96,9 @@ fn few_descriptors(driver: &Base) {
         driver.put_content(&ctx, "/a/c", b"x").unwrap();
     }
     assert_eq!(driver.list(&ctx, "/a").unwrap().iter().collect::<Vec<_>>(), ["/a/b", "/a/c"]);
+    // However deep the tree.
+    std::fs::create_dir_all(root.join("d").join("sub/".repeat(500))).unwrap();
+    driver.delete(&ctx, "/d").unwrap();
     driver.delete(&ctx, "/a").unwrap();
 }
 

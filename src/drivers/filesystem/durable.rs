@@ -141,8 +141,10 @@ mod tests {
     #[test]
     fn nothing_is_recorded_across_a_removal() {
         let known = Known::default();
+        add(&known, "/a/known");
         let before = known.moment();
         let removing = known.removing("/a");
+        assert_eq!(known.get("/a/known"), None);
         add(&known, "/a/b");
         assert_eq!(known.get("/a/b"), None);
         drop(removing);

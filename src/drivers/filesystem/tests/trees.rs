@@ -208,26 +208,60 @@ fn a_delete_removes_links_and_not_what_they_lead_to() {
 }
 
 #[test]
-fn a_deep_tree_is_deleted_with_few_descriptors_and_little_stack() {
+fn a_deep_tree_is_deleted_with_little_stack() {
     let f = Fixture::new(Resolution::confined(), false);
     f.put("/d/x", "x");
-    // Deeper than a path can name; made step by step.
-    let mut here = rustix::fs::open(f.at("/d"), super::super::root::DIRECTORY, 0.into()).unwrap();
-    for n in 0..5000 {
-        let mode = super::super::root::DIRECTORY_MODE;
-        rustix::fs::mkdirat(&here, "sub", mode).unwrap();
-        if n % 100 == 0 {
-            rustix::fs::mkdirat(&here, "zz", mode).unwrap();
-            rustix::fs::mkdirat(&here, "aa", mode).unwrap();
-        }
-        here = rustix::fs::openat(&here, "sub", super::super::root::DIRECTORY, 0.into()).unwrap();
-    }
+    deep_tree(&f, "/d", 5000, &["aa", "zz"]);
     let thread = std::thread::Builder::new().stack_size(192 * 1024);
     std::thread::scope(|scope| {
         let deleted = thread.spawn_scoped(scope, || f.delete("/d")).unwrap();
         deleted.join().unwrap().unwrap();
     });
     assert_eq!(f.names_in("/"), [""; 0]);
+}
+
+/// Directories called "sub" in each other, deeper than a path can name, and
+/// `beside` in every tenth.
+fn deep_tree(f: &Fixture, path: &str, depth: usize, beside: &[&str]) {
+    let (directory, mode) = (super::super::root::DIRECTORY, super::super::root::DIRECTORY_MODE);
+    let mut here = rustix::fs::open(f.at(path), directory, 0.into()).unwrap();
+    for n in 0..depth {
+        rustix::fs::mkdirat(&here, "sub", mode).unwrap();
+        if n % 10 == 0 {
+            beside.iter().for_each(|name| rustix::fs::mkdirat(&here, *name, mode).unwrap());
+        }
+        here = rustix::fs::openat(&here, "sub", directory, 0.into()).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_moved_out_during_its_deletion_takes_nothing_along() {
+    let f = Fixture::new(Resolution::confined(), false);
+    let outside = f.outer.path().join("outside");
+    let moved = f.at("/d").join("sub/".repeat(11));
+    let deep = f.at("/d").join("sub/".repeat(200)).join("file");
+    for _ in 0..5 {
+        for name in ["aa", "zz"] {
+            std::fs::create_dir_all(outside.join(name).join("kept")).unwrap();
+        }
+        f.put("/d/x", "x");
+        deep_tree(&f, "/d", 1000, &["aa", "zz"]);
+        std::fs::write(&deep, "x").unwrap();
+        std::thread::scope(|scope| {
+            let deleted = scope.spawn(|| f.delete("/d"));
+            // Files go on the way down: now it is far below what is moved.
+            while deep.exists() {}
+            let _ = std::fs::rename(&moved, outside.join("moved"));
+            if let Err(error) = deleted.join().unwrap() {
+                assert_eq!(error.code(), Code::Conflict, "{error}");
+            }
+        });
+        for name in ["aa", "zz"] {
+            assert!(outside.join(name).join("kept").exists());
+        }
+        let _ = f.delete("/d");
+        let _ = std::fs::remove_dir_all(outside.join("moved"));
+    }
 }
 
 #[test]
