@@ -7,42 +7,53 @@ use std::sync::Arc;
 /// append goes on in the middle of one.
 const CHUNK: usize = 1 << 20;
 
+/// Full chunks, each with the offset at which it ends. The list is shared too, so
+/// that a session costs the same however much was written before it.
+#[derive(Clone, Default)]
+struct Chunks(Arc<Vec<(u64, Arc<Vec<u8>>)>>);
+
+impl Chunks {
+    fn len(&self) -> u64 {
+        self.0.last().map_or(0, |(end, _)| *end)
+    }
+
+    fn push(&mut self, chunk: Arc<Vec<u8>>) {
+        let end = self.len() + chunk.len() as u64;
+        Arc::make_mut(&mut self.0).push((end, chunk));
+    }
+}
+
 #[derive(Clone, Default)]
 pub struct Content {
-    /// Each chunk with the offset at which it ends.
-    chunks: Vec<(u64, Arc<Vec<u8>>)>,
+    whole: Chunks,
+    /// What follows them.
+    tail: Arc<Vec<u8>>,
 }
 
 impl Content {
     pub fn from_slice(data: &[u8]) -> Content {
-        let mut content = Content::default();
-        content.push(data.to_vec());
-        content
+        Content { tail: Arc::new(data.to_vec()), ..Content::default() }
     }
 
     pub fn len(&self) -> u64 {
-        self.chunks.last().map_or(0, |(end, _)| *end)
-    }
-
-    fn push(&mut self, chunk: Vec<u8>) {
-        if !chunk.is_empty() {
-            self.chunks.push((self.len() + chunk.len() as u64, Arc::new(chunk)));
-        }
+        self.whole.len() + self.tail.len() as u64
     }
 
     /// Everything, with room for one byte more.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len() as usize + 1);
-        self.chunks.iter().for_each(|(_, chunk)| bytes.extend_from_slice(chunk));
+        self.whole.0.iter().for_each(|(_, chunk)| bytes.extend_from_slice(chunk));
+        bytes.extend_from_slice(&self.tail);
         bytes
     }
 
     /// Fills `buf` from `offset` as far as there is content.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> usize {
-        let first = self.chunks.partition_point(|(end, _)| *end <= offset);
+        let first = self.whole.0.partition_point(|(end, _)| *end <= offset);
+        let whole = self.whole.0.iter().skip(first).map(|(end, chunk)| (*end, chunk));
         let mut filled = 0;
-        for (end, chunk) in self.chunks.iter().skip(first) {
-            let start = *end - chunk.len() as u64;
+        for (end, chunk) in whole.chain([(self.len(), &self.tail)]) {
+            let start = end - chunk.len() as u64;
             let skip = (offset + filled as u64 - start) as usize;
             let source = chunk.get(skip..).unwrap_or_default();
             let room = buf.get_mut(filled..).unwrap_or_default();
@@ -61,22 +72,19 @@ impl Content {
 
 /// Content that grows: whole chunks, and a tail that is still written to.
 pub struct Growing {
-    whole: Content,
+    whole: Chunks,
     tail: Vec<u8>,
 }
 
 impl Growing {
     /// Goes on after `content`, which stays as it is.
     pub fn after(content: &Content) -> Growing {
-        let mut whole = content.clone();
-        let tail = match whole.chunks.last() {
-            Some((_, last)) if last.len() < CHUNK => last.to_vec(),
-            _ => Vec::new(),
-        };
-        if !tail.is_empty() {
-            whole.chunks.pop();
+        let mut whole = content.whole.clone();
+        if content.tail.len() < CHUNK {
+            return Growing { whole, tail: content.tail.to_vec() };
         }
-        Growing { whole, tail }
+        whole.push(content.tail.clone());
+        Growing { whole, tail: Vec::new() }
     }
 
     pub fn len(&self) -> u64 {
@@ -87,13 +95,13 @@ impl Growing {
         while !data.is_empty() {
             let room = CHUNK.saturating_sub(self.tail.len());
             let (now, later) = data.split_at(room.min(data.len()));
-            if self.tail.is_empty() && !self.whole.chunks.is_empty() {
+            if self.tail.is_empty() && self.whole.len() > 0 {
                 // An upload that filled a chunk will fill the next.
                 self.tail.reserve_exact(CHUNK);
             }
             self.tail.extend_from_slice(now);
             if self.tail.len() >= CHUNK {
-                self.whole.push(std::mem::take(&mut self.tail));
+                self.whole.push(Arc::new(std::mem::take(&mut self.tail)));
             }
             data = later;
         }
@@ -101,9 +109,7 @@ impl Growing {
 
     /// What is there now, to be shared. The tail is copied: it may go on growing.
     pub fn snapshot(&self) -> Content {
-        let mut content = self.whole.clone();
-        content.push(self.tail.clone());
-        content
+        Content { whole: self.whole.clone(), tail: Arc::new(self.tail.clone()) }
     }
 }
 
@@ -148,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_copies_no_more_than_a_chunk_however_much_there_is() {
+        let mut growing = Growing::after(&Content::default());
+        growing.extend(&bytes(4 * CHUNK + 5));
+        let before = growing.snapshot();
+        let mut growing = Growing::after(&before);
+        growing.extend(b"x");
+        assert!(Arc::ptr_eq(&before.whole.0, &growing.snapshot().whole.0));
+        // A whole object stays in one piece, and is shared.
+        let large = Content::from_slice(&bytes(2 * CHUNK));
+        let growing = Growing::after(&large);
+        assert!(Arc::ptr_eq(&large.tail, &growing.whole.0[0].1));
+    }
+
+    #[test]
     fn many_small_appends_do_not_pile_up_chunks() {
         let mut content = Content::default();
         for _ in 0..5000 {
@@ -155,6 +175,6 @@ mod tests {
             growing.extend(b"x");
             content = growing.snapshot();
         }
-        assert_eq!((content.len(), content.chunks.len()), (5000, 1));
+        assert_eq!((content.len(), content.whole.0.len()), (5000, 0));
     }
 }
