@@ -1,6 +1,6 @@
 //! Running a job in a process of its own, and mounting small file systems.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,6 +48,13 @@ pub fn has(program: &str) -> bool {
         eprintln!("SKIPPED: {program} is not installed");
     }
     found
+}
+
+/// The directories above `root` on its file system, the nearest first.
+pub fn above(root: &Path) -> Vec<&Path> {
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+    let own = device(root);
+    root.ancestors().skip(1).take_while(|path| device(path) == own).collect()
 }
 
 pub fn is_root() -> bool {

@@ -174,27 +174,27 @@ impl Tree {
             unknown.push(next);
         }
         while let Some(directory) = unknown.pop() {
-            let holder = match directory {
-                "/" => open_above(&root.fd),
-                _ => root.open(path::parent(directory), DIRECTORY),
-            };
-            self.sync_ancestor(holder)?;
+            match directory {
+                // And what is above it, which nobody need have synced either.
+                "/" => self.sync_real_ancestors(&root.fd, None)?,
+                _ => self.sync_ancestor(root.open(path::parent(directory), DIRECTORY))?,
+            }
             root.known.insert(directory, Swept::No, moment);
         }
         if !Resolution::is_plain(root.fd.as_fd(), directory)? {
-            self.sync_real_ancestors(root, fd)?;
+            self.sync_real_ancestors(fd, Some(root.id))?;
         }
         Ok(())
     }
 
-    /// Where links led to `fd`, the entries on its real way to the root, or to
-    /// the top of its file system.
-    fn sync_real_ancestors(&self, root: &OpenRoot, fd: &OwnedFd) -> Try<()> {
+    /// The entries on the real way from `fd` up to the directory `top`, or to the
+    /// top of its file system.
+    fn sync_real_ancestors(&self, fd: &OwnedFd, top: Option<Id>) -> Try<()> {
         let mut id = Id::of(&rustix::fs::fstat(fd)?);
         let mut above = open_above(fd);
         while let Ok(directory) = above {
             let next = Id::of(&rustix::fs::fstat(&directory)?);
-            if id == root.id || id == next || !id.same_device(next) {
+            if Some(id) == top || id == next || !id.same_device(next) {
                 break;
             }
             above = open_above(&directory);
