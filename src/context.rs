@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
@@ -145,17 +144,15 @@ impl Context {
     /// Parks this thread until `poll` is ready or the context ends. `poll` must
     /// see to it that the waker it is given is woken.
     pub fn wait<T>(&self, mut poll: impl FnMut(&Waker) -> Poll<T>) -> Result<T> {
-        let waker = Waker::from(Arc::new(Parked(thread::current())));
+        let parker = Arc::new(Parker::default());
+        let waker = Waker::from(parker.clone());
         let _subscription = self.subscribe(&waker);
         loop {
             if let Poll::Ready(value) = poll(&waker) {
                 return Ok(value);
             }
             self.status()?;
-            match self.longest_sleep() {
-                Some(time) => thread::park_timeout(time),
-                None => thread::park(),
-            }
+            parker.park(self.longest_sleep());
         }
     }
 
@@ -229,11 +226,36 @@ impl Drop for Subscription {
     }
 }
 
-struct Parked(Thread);
+/// What a waiting thread sleeps on. Not the standard library's parking: that is also
+/// the host's, if it is written in Rust, and leaves memory behind on the first thread.
+#[derive(Default)]
+struct Parker {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
 
-impl Wake for Parked {
+impl Parker {
+    /// Until it is woken, or was since the last time, but no longer than `time`.
+    fn park(&self, time: Option<Duration>) {
+        let woken = lock(&self.woken);
+        let mut woken = match time {
+            Some(time) => {
+                let waited = self.changed.wait_timeout_while(woken, time, |woken| !*woken);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait_while(woken, |woken| !*woken);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        *woken = false;
+    }
+}
+
+impl Wake for Parker {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *lock(&self.woken) = true;
+        self.changed.notify_one();
     }
 }
 
@@ -258,6 +280,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn pending(ctx: &Context) -> Result<()> {
