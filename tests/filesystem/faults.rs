@@ -37,6 +37,15 @@ fn bytes_that_a_failed_sync_may_have_lost_are_never_acknowledged() {
 }
 
 #[test]
+fn cancelling_after_a_commit_that_replaced_content_removes_nothing() {
+    for (job, sync) in [("commit-unsynced", 1), ("append-unsynced", 3)] {
+        let (_place, root) = root();
+        let at = first(&root) + sync;
+        run(&[&format!("fsync:error=EIO:when={at}")], job, &root);
+    }
+}
+
+#[test]
 fn a_put_that_cannot_be_synced_leaves_what_was_there() {
     for link in [None, Some("linkat:error=EPERM")] {
         let (_place, root) = root();

@@ -19,6 +19,9 @@ pub fn run(job: &str, root: &Path) {
         "calls" => calls(&driver),
         "order" => order(&driver, root),
         "sync-fails" => sync_fails(&driver, root),
+        "append-lost" => append_lost(&driver),
+        "commit-unsynced" => commit_unsynced(&driver, root, false),
+        "append-unsynced" => commit_unsynced(&driver, root, true),
         "put-fails" => put_fails(&driver, root),
         "confined" => confined(&driver, root),
         _ => panic!("no job {job}"),
@@ -201,6 +204,43 @@ fn sync_fails(driver: &Base, root: &Path) {
     }
     writer.cancel(&ctx).unwrap();
     assert!(!root.join("file").exists());
+}
+
+/// Run with the sync of the second session failing.
+fn append_lost(driver: &Base) {
+    let ctx = Context::none();
+    let mut writer = driver.writer(&ctx, "/file", false).unwrap();
+    writer.write(b"kept").unwrap();
+    writer.close(&ctx).unwrap();
+    let mut writer = driver.writer(&ctx, "/file", true).unwrap();
+    writer.write(b" lost").unwrap();
+    writer.close(&ctx).unwrap_err();
+    assert_eq!(writer.size(), 4);
+    drop(writer);
+    let mut writer = driver.writer(&ctx, "/file", true).unwrap();
+    assert_eq!(writer.size(), 4);
+    writer.write(b" again").unwrap();
+    writer.commit(&ctx).unwrap();
+    assert_eq!(driver.get_content(&ctx, "/file").unwrap(), b"kept again");
+}
+
+/// Run with the sync failing that follows the commit's rename.
+fn commit_unsynced(driver: &Base, root: &Path, append: bool) {
+    let ctx = Context::none();
+    std::fs::write(root.join("file"), "old").unwrap();
+    let mut writer = driver.writer(&ctx, "/file", false).unwrap();
+    writer.write(b"new").unwrap();
+    if append {
+        writer.close(&ctx).unwrap();
+        writer = driver.writer(&ctx, "/file", true).unwrap();
+        writer.write(b"er").unwrap();
+    }
+    let content: &[u8] = if append { b"newer" } else { b"new" };
+    writer.commit(&ctx).unwrap_err();
+    assert_eq!(writer.cancel(&ctx).unwrap_err().code(), Code::Conflict);
+    assert_eq!(driver.get_content(&ctx, "/file").unwrap(), content);
+    writer.commit(&ctx).unwrap();
+    assert_eq!(driver.get_content(&ctx, "/file").unwrap(), content);
 }
 
 /// Run with every fsync failing: nothing of the put may remain.

@@ -34,6 +34,9 @@ pub struct FileWriter {
     gathered: Vec<u8>,
     /// A sync failed: the kernel may have dropped bytes and says so only once.
     lost: bool,
+    /// A commit that was not acknowledged took the place of older content, which
+    /// no cancel can bring back.
+    replaced: bool,
     /// Whose lock it is: a forked child must not give it back.
     owner: Pid,
 }
@@ -53,6 +56,7 @@ impl FileWriter {
             written,
             gathered: Vec::new(),
             lost: false,
+            replaced: false,
             owner: getpid(),
         })
     }
@@ -120,6 +124,7 @@ impl FileWriter {
                 parent.rename(staged, path::name(&self.path))?;
                 // Should the sync fail, the next attempt finds it there.
                 session.place = Place::Final;
+                self.replaced = true;
             }
         }
         Ok(self.tree.sync_directory(&parent.fd)?)
@@ -143,6 +148,10 @@ impl FileWriter {
 
     fn try_cancel(&mut self) -> Try<()> {
         let session = self.session()?;
+        if self.replaced {
+            let detail = "a commit that failed had replaced the content; commit again or close";
+            return Err(Error::new(Code::Conflict, detail).into());
+        }
         match (session.start, &session.place) {
             (Start::Length(length), _) => {
                 rustix::fs::ftruncate(&session.file, length)?;
