@@ -37,6 +37,13 @@ fn bytes_that_a_failed_sync_may_have_lost_are_never_acknowledged() {
 }
 
 #[test]
+fn an_append_after_a_failed_sync_finds_only_what_was_synced_before() {
+    let (_place, root) = root();
+    // The session before it synced its file and the directory.
+    run(&[&format!("fsync:error=EIO:when={}", first(&root) + 2)], "append-lost", &root);
+}
+
+#[test]
 fn cancelling_after_a_commit_that_replaced_content_removes_nothing() {
     for (job, sync) in [("commit-unsynced", 1), ("append-unsynced", 3)] {
         let (_place, root) = root();

@@ -32,6 +32,8 @@ pub struct FileWriter {
     written: u64,
     /// Accepted bytes that are not in the file yet.
     gathered: Vec<u8>,
+    /// How many of them were acknowledged earlier or synced since.
+    durable: u64,
     /// A sync failed: the kernel may have dropped bytes and says so only once.
     lost: bool,
     /// A commit that was not acknowledged took the place of older content, which
@@ -54,6 +56,7 @@ impl FileWriter {
             path: path.to_string(),
             session: Some(session),
             written,
+            durable: written,
             gathered: Vec::new(),
             lost: false,
             replaced: false,
@@ -108,8 +111,16 @@ impl FileWriter {
             let detail = "an earlier sync failed and may have lost bytes; start the upload over";
             return Err(Error::new(Code::Driver, detail).into());
         }
-        let synced = self.tree.sync_file(&self.session()?.file);
+        let file = &self.session()?.file;
+        let synced = self.tree.sync_file(file);
+        // An append must not build on what may be gone.
+        let cut = synced.is_err() && rustix::fs::ftruncate(file, self.durable).is_ok();
         self.lost = synced.is_err();
+        match (&synced, cut) {
+            (Ok(()), _) => self.durable = self.written,
+            (Err(_), true) => self.written = self.durable,
+            (Err(_), false) => {}
+        }
         Ok(synced?)
     }
 
