@@ -7,10 +7,11 @@
 use std::io::IoSlice;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, getpid};
 
+use super::confine::kind;
 use super::errno::{Fault, Sys, Try};
 use super::root::Id;
 use super::session::{self, Place, Session, Start};
@@ -129,9 +130,9 @@ impl FileWriter {
         let parent = self.tree.existing_parent(&self.path)?;
         let session = self.session.as_mut().ok_or(Errno::BADF)?;
         match &session.place {
-            Place::Final => check_final(&self.tree, &parent, session.id, &self.path)?,
+            Place::Final => check_final(&self.tree, &parent, session.id, self.written, &self.path)?,
             Place::Staged(staged) | Place::Aside(staged) => {
-                check(&parent, staged, session.id)?;
+                check(&parent, staged, session.id, self.written)?;
                 parent.rename(staged, path::name(&self.path))?;
                 // Should the sync fail, the next attempt finds it there.
                 session.place = Place::Final;
@@ -146,10 +147,10 @@ impl FileWriter {
         let parent = self.tree.existing_parent(&self.path)?;
         let session = self.session.as_mut().ok_or(Errno::BADF)?;
         match &session.place {
-            Place::Final => check_final(&self.tree, &parent, session.id, &self.path)?,
-            Place::Staged(staged) => check(&parent, staged, session.id)?,
+            Place::Final => check_final(&self.tree, &parent, session.id, self.written, &self.path)?,
+            Place::Staged(staged) => check(&parent, staged, session.id, self.written)?,
             Place::Aside(aside) => {
-                check(&parent, aside, session.id)?;
+                check(&parent, aside, session.id, self.written)?;
                 let staged = take_staged(&parent, aside, path::name(&self.path))?;
                 session.place = Place::Staged(staged);
             }
@@ -158,18 +159,17 @@ impl FileWriter {
     }
 
     fn try_cancel(&mut self) -> Try<()> {
-        let session = self.session()?;
+        let session = self.session.as_ref().ok_or(Errno::BADF)?;
         if self.replaced {
             let detail = "a commit that failed had replaced the content; commit again or close";
             return Err(Error::new(Code::Conflict, detail).into());
         }
         match (session.start, &session.place) {
-            (Start::Length(length), _) => {
-                rustix::fs::ftruncate(&session.file, length)?;
-                self.tree.sync_file(&session.file)?;
-            }
-            (Start::Empty, _) => {
-                rustix::fs::ftruncate(&session.file, 0)?;
+            (Start::Length(_) | Start::Empty, _) => {
+                unchanged(&rustix::fs::fstat(&session.file)?, session.id, self.written)?;
+                let found = if let Start::Length(length) = session.start { length } else { 0 };
+                rustix::fs::ftruncate(&session.file, found)?;
+                self.written = found;
                 self.tree.sync_file(&session.file)?;
             }
             (Start::Nothing, place) => {
@@ -270,17 +270,30 @@ fn write_two(file: &OwnedFd, first: &[u8], second: &[u8], done: usize, offset: u
     }
 }
 
-fn check(parent: &Parent, name: &str, id: Id) -> Try<()> {
-    if Id::of(&parent.look(name)?) == id { Ok(()) } else { Err(replaced().into()) }
+fn check(parent: &Parent, name: &str, id: Id, length: u64) -> Try<()> {
+    unchanged(&parent.look(name)?, id, length)
 }
 
 /// The file at the path must be ours; an append may have come to it by a link.
-fn check_final(tree: &Tree, parent: &Parent, id: Id, path: &str) -> Try<()> {
-    if Id::of(&parent.look(path::name(path))?) == id {
-        return Ok(());
+fn check_final(tree: &Tree, parent: &Parent, id: Id, length: u64, path: &str) -> Try<()> {
+    let found = parent.look(path::name(path))?;
+    if kind(&found) != FileType::Symlink {
+        return unchanged(&found, id, length);
     }
     let target = tree.root.open(path, OFlags::PATH)?;
-    if Id::of(&rustix::fs::fstat(&target)?) == id { Ok(()) } else { Err(replaced().into()) }
+    unchanged(&rustix::fs::fstat(&target)?, id, length)
+}
+
+/// Not all programs heed the lock: the file must have the length that we gave it.
+fn unchanged(found: &Stat, id: Id, length: u64) -> Try<()> {
+    if Id::of(found) != id {
+        return Err(replaced().into());
+    }
+    if u64::try_from(found.st_size) != Ok(length) {
+        let detail = "somebody else changed the length of the file being written";
+        return Err(Error::new(Code::Conflict, detail).into());
+    }
+    Ok(())
 }
 
 /// Gives an upload that was staged aside the name where an append looks, unless

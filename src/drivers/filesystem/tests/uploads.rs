@@ -188,6 +188,34 @@ fn a_commit_over_a_file_that_others_replaced_or_removed_is_a_conflict() {
 }
 
 #[test]
+fn what_others_wrote_to_an_upload_is_neither_acknowledged_nor_cut_off() {
+    each(|f| {
+        let ctx = Context::none();
+        for append in [false, true] {
+            for theirs in ["", "more than we wrote, by somebody without locks"] {
+                f.put("/x", "");
+                let mut writer = f.writer("/x", append).unwrap();
+                writer.write(&[7; 10]).unwrap();
+                writer.close(&ctx).unwrap();
+                let mut writer = f.writer("/x", true).unwrap();
+                writer.write(&[7; 10]).unwrap();
+                std::fs::write(f.at("/x"), theirs).unwrap();
+                assert_eq!(code(writer.cancel(&ctx)), Some(Code::Conflict));
+                assert_eq!(f.text("/x"), theirs);
+            }
+            // What they cut off before our bytes were written, is missed.
+            let mut writer = f.writer("/y", false).unwrap();
+            writer.write(&[7; 100_000]).unwrap();
+            std::fs::write(f.at("/y"), "theirs").unwrap();
+            let ended = if append { writer.close(&ctx) } else { writer.commit(&ctx) };
+            assert_eq!(code(ended), Some(Code::Conflict));
+            assert_eq!(f.text("/y"), "theirs");
+            f.delete("/y").unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_staged_upload_whose_content_was_deleted_is_not_found_again() {
     each(|f| {
         let ctx = Context::none();
