@@ -63,6 +63,13 @@ fn a_put_that_cannot_be_synced_leaves_what_was_there() {
 }
 
 #[test]
+fn a_source_that_was_replaced_while_it_was_copied_stays() {
+    let (_place, root) = root();
+    // Time enough between the destination's name and the end of the source.
+    run(&["renameat:error=EXDEV", "fsync:delay_exit=300000"], "move-replaced", &root);
+}
+
+#[test]
 fn a_put_whose_link_is_refused_goes_by_a_hidden_name() {
     for errno in ["EPERM", "ENOENT", "EOPNOTSUPP"] {
         let (_place, root) = root();

@@ -22,6 +22,7 @@ pub fn run(job: &str, root: &Path) {
         "append-lost" => append_lost(&driver),
         "commit-unsynced" => commit_unsynced(&driver, root, false),
         "append-unsynced" => commit_unsynced(&driver, root, true),
+        "move-replaced" => move_replaced(&driver, root),
         "put-fails" => put_fails(&driver, root),
         "confined" => confined(&driver, root),
         _ => panic!("no job {job}"),
@@ -241,6 +242,24 @@ fn commit_unsynced(driver: &Base, root: &Path, append: bool) {
     assert_eq!(driver.get_content(&ctx, "/file").unwrap(), content);
     writer.commit(&ctx).unwrap();
     assert_eq!(driver.get_content(&ctx, "/file").unwrap(), content);
+}
+
+/// Run with renames that find two file systems, and slow syncs.
+fn move_replaced(driver: &Base, root: &Path) {
+    std::fs::write(root.join("source"), "old").unwrap();
+    std::fs::write(root.join("other"), "new").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !root.join("dest").exists() {
+                std::thread::yield_now();
+            }
+            std::fs::remove_file(root.join("source")).unwrap();
+            std::fs::hard_link(root.join("other"), root.join("source")).unwrap();
+        });
+        driver.r#move(&Context::none(), "/source", "/dest").unwrap();
+    });
+    assert_eq!(std::fs::read(root.join("dest")).unwrap(), b"old");
+    assert_eq!(std::fs::read(root.join("source")).unwrap(), b"new");
 }
 
 /// Run with every fsync failing: nothing of the put may remain.

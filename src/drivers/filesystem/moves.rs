@@ -63,7 +63,7 @@ fn place(
     let (old, new) = (path::name(source), path::name(dest));
     // A link that says where to go from here would say something else there.
     if kind(found) == FileType::Symlink {
-        return copy(tree, ctx, from, to, source, dest);
+        return copy(tree, ctx, from, to, source, dest, found);
     }
     // Between two names of one file rename does nothing, and says it worked.
     if found.st_nlink > 1 && to.look(new).is_ok_and(|at| Id::of(&at) == Id::of(found)) {
@@ -72,7 +72,7 @@ fn place(
         return Ok(tree.sync_directory(&from.fd)?);
     }
     match rustix::fs::renameat(&from.fd, old, &to.fd, new) {
-        Err(Errno::XDEV) => return copy(tree, ctx, from, to, source, dest),
+        Err(Errno::XDEV) => return copy(tree, ctx, from, to, source, dest, found),
         // Onto a directory that holds the source.
         Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(Errno::ISDIR.into()),
         outcome => outcome?,
@@ -91,6 +91,7 @@ fn copy(
     to: &Parent,
     source: &str,
     dest: &str,
+    found: &Stat,
 ) -> Try<()> {
     let file = tree.root.open(source, OFlags::RDONLY | OFlags::NONBLOCK)?;
     let before = rustix::fs::fstat(&file)?;
@@ -121,7 +122,13 @@ fn copy(
     }
     published?;
     tree.sync_directory(&to.fd)?;
-    from.unlink(path::name(source))?;
+    // What somebody else put there since was not copied, and stays.
+    let copied = if kind(found) == FileType::Symlink { found } else { &before };
+    match from.look(path::name(source)) {
+        Ok(now) if Id::of(&now) == Id::of(copied) => from.unlink(path::name(source))?,
+        Ok(_) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
     Ok(tree.sync_directory(&from.fd)?)
 }
 
