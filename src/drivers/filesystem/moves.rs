@@ -71,6 +71,7 @@ fn place(
         from.unlink(old)?;
         return Ok(tree.sync_directory(&from.fd)?);
     }
+    sync_source(tree, from, old)?;
     match rustix::fs::renameat(&from.fd, old, &to.fd, new) {
         Err(Errno::XDEV) => return copy(tree, ctx, from, to, source, dest, found),
         // Onto a directory that holds the source.
@@ -82,6 +83,19 @@ fn place(
         tree.sync_directory(&from.fd)?;
     }
     Ok(())
+}
+
+/// Whoever wrote it may not have synced it, and what it replaces was durable.
+fn sync_source(tree: &Tree, from: &Parent, name: &str) -> Sys<()> {
+    if !tree.fsync {
+        return Ok(());
+    }
+    match from.open(name, OFlags::RDONLY) {
+        Ok(file) => tree.sync_file(&file),
+        // May be moved, but not opened; nor a link that took its place.
+        Err(Errno::ACCESS | Errno::PERM | Errno::LOOP) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn copy(
