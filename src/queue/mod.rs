@@ -132,14 +132,29 @@ struct Accepted {
 impl Accepted {
     /// Runs `task` on the executor.
     fn spawn(self, task: impl Future<Output = Answer> + Send + 'static) {
-        let promise = self.promise;
-        self.executor.spawn(async move { promise.keep(task.await) });
+        self.executor.spawn(task_of(self.promise, task));
     }
 
     /// Runs `job` on the pool.
     fn run(self, job: impl FnOnce() -> Answer + Send + 'static) {
-        let promise = self.promise;
-        self.executor.run_blocking(move || promise.keep(job()));
+        self.executor.run_blocking(job_of(self.promise, job));
+    }
+}
+
+/// Dropped before its end, as by a shutdown, it lets go of what was lent to it
+/// before the promise tells of that: captures are dropped in the order of use.
+fn task_of(promise: Promise, task: impl Future<Output = Answer>) -> impl Future<Output = ()> {
+    async move {
+        let answer = task.await;
+        promise.keep(answer);
+    }
+}
+
+/// The same for a job.
+fn job_of(promise: Promise, job: impl FnOnce() -> Answer) -> impl FnOnce() {
+    move || {
+        let answer = job();
+        promise.keep(answer);
     }
 }
 
@@ -183,5 +198,54 @@ impl Drop for Promise {
         let shutdown = self.birth.same_generation();
         let internal = || Error::new(Code::Internal, "a call ended without an answer");
         self.send((0, Err(shutdown.err().unwrap_or_else(internal))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context as TaskContext, Waker};
+
+    use super::*;
+
+    /// Something lent to a call; it must be given back while the answer is owed.
+    struct Lent(Arc<State>);
+
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            assert_eq!(self.0.inbox.owed(), 1, "the completion came first");
+        }
+    }
+
+    #[test]
+    fn what_was_lent_to_a_call_that_never_ran_is_back_before_its_completion() {
+        let queue = Queue::new().unwrap();
+        let accept = |tag| {
+            let accepted = queue.accept(tag, &Context::none()).unwrap();
+            (accepted.promise, Lent(queue.shared.clone()))
+        };
+        let code = || {
+            let completion = queue.next(Some(Duration::ZERO)).unwrap().unwrap();
+            completion.outcome.err().map(|error| error.code())
+        };
+        let (promise, lent) = accept(1);
+        drop(job_of(promise, move || {
+            drop(lent);
+            (0, Ok(Outcome::Done))
+        }));
+        assert_eq!(code(), Some(Code::Internal));
+        for polled in [false, true] {
+            let (promise, lent) = accept(2);
+            let mut task = Box::pin(task_of(promise, async move {
+                std::future::pending::<()>().await;
+                drop(lent);
+                (0, Ok(Outcome::Done))
+            }));
+            if polled {
+                let waiting = task.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
+                assert!(waiting.is_pending());
+            }
+            drop(task);
+            assert_eq!(code(), Some(Code::Internal));
+        }
     }
 }
