@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Code, Error, Result};
+use crate::runtime::Birth;
 
 /// Shared by the owner's handle and the call that is running.
 pub struct Lease<T> {
     /// What it is, for messages.
     noun: &'static str,
+    birth: Birth,
     place: Mutex<Place<T>>,
     note: AtomicU64,
 }
@@ -28,11 +30,13 @@ enum Place<T> {
 impl<T> Lease<T> {
     pub fn new(noun: &'static str, object: T) -> Arc<Lease<T>> {
         let place = Mutex::new(Place::Free(object));
-        Arc::new(Lease { noun, place, note: AtomicU64::new(0) })
+        Arc::new(Lease { noun, birth: Birth::now(), place, note: AtomicU64::new(0) })
     }
 
-    /// Takes the object for one call: `InvalidState` if another one has it.
+    /// Takes the object for one call: `InvalidState` if another one has it, `Forked`
+    /// in a child, where that other one would have it for ever.
     pub fn take(self: &Arc<Lease<T>>) -> Result<Taken<T>> {
+        self.birth.same_process()?;
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *place, Place::Taken) {
             Place::Free(object) => Ok(Taken { object: Some(object), lease: self.clone() }),

@@ -5,6 +5,7 @@
 //! that what it used can be freed. A hook must not call the library; a record
 //! that one would cause is dropped.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -103,6 +104,17 @@ fn refuse_in_hook() -> Result<()> {
 /// Whether a record of this level would reach anybody.
 pub fn logs(level: Level) -> bool {
     level as i32 <= MAX_LEVEL.load(Ordering::Acquire)
+}
+
+/// What to say of a panic inside the library.
+pub fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| text.to_string())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_string());
+    let text = text.replace(char::is_control, " ");
+    format!("a bug in the library, please report it: panic {text}")
 }
 
 /// Hands a record to the hook; `message` and `fields` are made only if it wants

@@ -27,8 +27,8 @@ macro_rules! programs {
 }
 
 programs! {
-    callbacks conformance context custom errors factory logs misuse operations params quiet
-    reading runtime threads values version walking writing
+    callbacks conformance context custom errors factory logs misuse operations params queue
+    quiet reading runtime threads values version walking writing
 }
 
 #[test]
@@ -49,9 +49,6 @@ fn every_program_is_run() {
 /// Functions whose misuse has a program of its own, beside their other tests.
 const OWN_PROGRAM: &[&str] = &[
     "sd_conformance_",
-    "sd_cq_",
-    "sd_submit_",
-    "sd_completion_",
     "sd_driver_new",
     "sd_driver_wrap",
     "sd_driver_main",

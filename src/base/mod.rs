@@ -42,6 +42,15 @@ struct Core {
     slots: Option<Arc<Slots>>,
     metrics: DriverMetrics,
     gate: Gate,
+    /// Of a remote driver, whose connections do not outlive a fork.
+    birth: Option<Birth>,
+}
+
+impl Core {
+    fn enter(&self) -> Result<Inside<'_>> {
+        self.birth.map_or(Ok(()), Birth::same_process)?;
+        self.gate.enter()
+    }
 }
 
 impl Base {
@@ -51,6 +60,7 @@ impl Base {
             slots: driver.max_concurrency().map(Slots::new),
             metrics: DriverMetrics::new(&name),
             gate: Gate::new(),
+            birth: driver.remote().is_some().then(Birth::now),
             driver,
             name,
         }))
@@ -202,7 +212,7 @@ impl<'c> Call<'c> {
     /// Waits for a slot; `Cancelled` or `Deadline` if the context ends first.
     fn begin(core: &'c Core, verb: Verb, ctx: &'c Context) -> Result<Call<'c>> {
         let named = |error: Error| error.with_driver(&core.name);
-        let inside = core.gate.enter().map_err(named)?;
+        let inside = core.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = core.slots.as_ref().map(|slots| slots.acquire(ctx)).transpose();
         Ok(Call::new(core, verb, ctx, inside, slot.map_err(named)?))

@@ -44,7 +44,7 @@ impl<'c> Call<'c> {
     /// `begin`, with a slot waited for by a task.
     async fn begin_soon(core: &'c Core, verb: Verb, ctx: &'c Context) -> Result<Call<'c>> {
         let named = |error: Error| error.with_driver(&core.name);
-        let inside = core.gate.enter().map_err(named)?;
+        let inside = core.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = match &core.slots {
             None => None,

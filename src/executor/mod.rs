@@ -4,17 +4,22 @@
 #[allow(unsafe_code)]
 mod sys;
 
-use std::future::Future;
+use std::any::Any;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Mutex, Once, PoisonError};
-use std::task::Context as TaskContext;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
+use crate::observe::{self, Level};
 use crate::runtime::{self, PerProcess};
 
 /// More workers than this help no registry.
@@ -46,13 +51,43 @@ pub fn current() -> Result<Executor> {
 impl Executor {
     /// Runs a task to its end, whoever waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task);
+        self.0.spawn(async move {
+            let mut task = pin!(task);
+            poll_fn(|context| {
+                let step = AssertUnwindSafe(|| task.as_mut().poll(context));
+                catch_unwind(step).unwrap_or_else(|payload| {
+                    log_panic(&*payload);
+                    Poll::Ready(())
+                })
+            })
+            .await;
+        });
     }
 
     /// Runs a job that may block, on a thread of the bounded pool.
     pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
+        let job = move || {
+            catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|payload| log_panic(&*payload));
+        };
         sys::with_signals_blocked(|| self.0.spawn_blocking(job));
     }
+}
+
+thread_local! {
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is one of the executor's.
+pub fn is_ours() -> bool {
+    OURS.get()
+}
+
+/// A panic is a bug of ours: a line in the log. Whoever waits gets an error.
+fn log_panic(payload: &(dyn Any + Send)) {
+    let message = || observe::panic_text(payload);
+    let log = || observe::log(Level::Error, "executor", &Context::none(), message, &[]);
+    // A hook set from Rust may itself be what panics.
+    drop(catch_unwind(AssertUnwindSafe(log)));
 }
 
 fn start() -> Result<Runtime> {
@@ -64,7 +99,10 @@ fn start() -> Result<Runtime> {
         .worker_threads(or(config.worker_threads, cpus))
         .max_blocking_threads(or(config.max_blocking_threads, BLOCKING_THREADS))
         .thread_name(format!("{name}-worker"))
-        .on_thread_start(sys::block_signals_for_good)
+        .on_thread_start(|| {
+            OURS.set(true);
+            sys::block_signals_for_good();
+        })
         .enable_all()
         .build()
         .map_err(|e| Error::new(Code::Driver, format!("the library's threads cannot start: {e}")))
@@ -78,7 +116,9 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
         // Nobody waits any more only if this thread panicked.
         let _ = done.send(task.await);
     });
-    let mut result = pin!(result);
+    // A host's own tokio task, on whose thread this may be, has a budget of steps, after
+    // which nothing of tokio's is ready any more until the task yields.
+    let mut result = pin!(unconstrained(result));
     let result =
         Context::none().wait(|waker| result.as_mut().poll(&mut TaskContext::from_waker(waker)))?;
     result.map_err(|_| Error::new(Code::Internal, "a task of the library ended in a panic"))
@@ -88,7 +128,12 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
 /// waiting for its turn is dropped.
 fn end() {
     let runtime = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(runtime) = runtime {
-        runtime.shutdown_timeout(LONGEST_END);
+    let Some(runtime) = runtime else { return };
+    // On a thread of its own: this one may belong to a runtime of the host's, on which
+    // tokio refuses to wait.
+    let end = move || runtime.shutdown_timeout(LONGEST_END);
+    let builder = std::thread::Builder::new().name("sd-end".to_string());
+    if let Ok(thread) = sys::with_signals_blocked(|| builder.spawn(end)) {
+        let _ = thread.join();
     }
 }

@@ -9,6 +9,7 @@ use super::error::{SD_OK, sd_error, sd_status};
 use super::handle::{self, Opaque};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
+use crate::executor;
 use crate::observe::{self, Level};
 
 /// Proof that the header's promises hold for the pointers of this call: each is
@@ -99,13 +100,7 @@ fn guarded<T>(body: impl FnOnce() -> T) -> Result<T> {
 
 /// A panic is a bug of ours: an error for the caller and a line in the log.
 fn caught(payload: &(dyn Any + Send)) -> Error {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| text.to_string())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "of an unknown kind".to_string());
-    let text = text.replace(char::is_control, " ");
-    let detail = format!("a bug in the library, please report it: panic {text}");
+    let detail = observe::panic_text(payload);
     let message = || detail.clone();
     let log = || observe::log(Level::Error, "boundary", &Context::none(), message, &[]);
     // A hook set from Rust may itself be what panics.
@@ -113,14 +108,14 @@ fn caught(payload: &(dyn Any + Send)) -> Error {
     Error::new(Code::Internal, detail)
 }
 
-/// Keeps the host's standard error free of panics inside our functions. Others,
+/// Keeps the host's standard error free of panics inside our functions and threads. Others,
 /// of a Rust program that links the crate, go where they went before.
 fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if DEPTH.get() == 0 {
+            if DEPTH.get() == 0 && !executor::is_ours() {
                 before(info);
             }
         }));

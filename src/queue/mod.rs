@@ -18,7 +18,7 @@ use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Code, Error, Result};
 use crate::executor::{self, Executor};
 use crate::names::Names;
-use crate::runtime::Birth;
+use crate::runtime::{Birth, Busy};
 use descriptor::Descriptor;
 use inbox::Inbox;
 
@@ -94,7 +94,8 @@ impl Queue {
 
     /// Submissions whose completion has not come yet.
     pub fn in_flight(&self) -> usize {
-        self.shared.inbox.owed()
+        // In a child of a fork there are none, and the lock may be held for ever.
+        self.birth.same_process().map_or(0, |()| self.shared.inbox.owed())
     }
 
     /// The next completion; `None` if none comes within `timeout`, which has no end
@@ -107,6 +108,10 @@ impl Queue {
     /// Promises a completion for `tag`, under a context that ends with the queue.
     fn accept(&self, tag: u64, ctx: &Context) -> Result<Accepted> {
         self.birth.same_process()?;
+        // A shutdown either is seen here, or waits until the executor it ends is the
+        // one that this call will use.
+        let _busy = Busy::begin();
+        self.birth.same_generation()?;
         let executor = executor::current()?;
         let ctx = Context::new(ctx);
         if !self.shared.inbox.promise() {
@@ -117,12 +122,13 @@ impl Queue {
         in_flight.0 += 1;
         in_flight.1.insert(id, ctx.clone());
         drop(in_flight);
-        let (state, birth) = (Some(self.shared.clone()), Birth::now());
+        let (state, birth) = (Some(self.shared.clone()), self.birth);
         Ok(Accepted { promise: Promise { state, tag, id, birth }, ctx, executor })
     }
 }
 
-/// A submission for which a completion will come.
+/// A submission for which a completion will come. Dropped before it runs, as by a
+/// shutdown, the work goes first: what it holds is back before the completion.
 struct Accepted {
     promise: Promise,
     ctx: Context,
@@ -195,9 +201,11 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let shutdown = self.birth.same_generation();
-        let internal = || Error::new(Code::Internal, "a call ended without an answer");
-        self.send((0, Err(shutdown.err().unwrap_or_else(internal))));
+        let error = match self.birth.same_generation() {
+            Err(shutdown) if !std::thread::panicking() => shutdown,
+            _ => Error::new(Code::Internal, "the call failed inside the library"),
+        };
+        self.send((0, Err(error)));
     }
 }
 

@@ -50,9 +50,11 @@ macro_rules! on_handle {
         |$object:ident, $c:ident| $blocking:expr, |$remote:ident| $async:expr
     ) => {{
         let mut taken = $handle.take()?;
+        let is_remote = taken.object()?.remote().is_some();
+        // Nothing can fail from here on: a completion will come.
         let accepted = $queue.accept($tag, $ctx)?;
         let context = accepted.ctx.clone();
-        if taken.object()?.remote().is_some() {
+        if is_remote {
             accepted.spawn(async move {
                 let $c = &context;
                 let work = async {

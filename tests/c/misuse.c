@@ -15,6 +15,8 @@ static struct {
     sd_reader *reader;
     sd_writer *writer;
     sd_walker *walker;
+    sd_cq *cq;
+    sd_completion *completion;
     size_t len;
     int64_t i64;
     int32_t i32;
@@ -32,7 +34,9 @@ static sd_reader *reader;
 static sd_writer *writer;
 static sd_walker *walker;
 static sd_file_info *info;
-#define TYPES 10
+static sd_cq *cq;
+static sd_completion *completion;
+#define TYPES 12
 static void *handles[TYPES];
 
 static void make_handles(void)
@@ -54,6 +58,11 @@ static void make_handles(void)
     CHECK_STATUS(sd_walker_open(driver, NULL, "/", NULL, &walker, NULL), SD_OK);
     handles[8] = walker;
     handles[9] = info = sd_file_info_new("/i", 1, 2, 0);
+    CHECK_STATUS(sd_cq_new(&cq, NULL), SD_OK);
+    handles[10] = cq;
+    CHECK_STATUS(sd_submit_get_content(cq, 5, driver, NULL, "/d/f", NULL), SD_OK);
+    CHECK_STATUS(sd_cq_next(cq, -1, &completion, NULL), SD_OK);
+    handles[11] = completion;
 }
 static void free_handles(void)
 {
@@ -67,6 +76,8 @@ static void free_handles(void)
     sd_writer_free(writer);
     sd_walker_free(walker);
     sd_file_info_free(info);
+    sd_cq_free(cq);
+    sd_completion_free(completion);
 }
 
 #define IS_UNTOUCHED() CHECK(memcmp(&out, &untouched, sizeof out) == 0)
@@ -411,6 +422,115 @@ static void walking_refuses_what_it_must(void)
     REFUSED(sd_walker_next(walker, NULL, err_out));
 }
 
+static void the_queue_refuses_null_and_other_handles(void)
+{
+    char buf[8] = "";
+    EACH_WRONG(cq)
+    {
+        NEUTRAL(sd_cq_fd(h) == -1);
+        NEUTRAL(sd_cq_in_flight(h) == 0);
+        REFUSED(sd_cq_next(h, 0, &out.completion, err_out));
+        REFUSED(sd_submit_get_content(h, 1, driver, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_put_content(h, 1, driver, NULL, "/d/f", "x", 1, err_out));
+        REFUSED(sd_submit_stat(h, 1, driver, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_list(h, 1, driver, NULL, "/d", err_out));
+        REFUSED(sd_submit_list_page(h, 1, driver, NULL, "/d", NULL, 0, err_out));
+        REFUSED(sd_submit_move(h, 1, driver, NULL, "/d/f", "/d/g", err_out));
+        REFUSED(sd_submit_delete(h, 1, driver, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_redirect_url(h, 1, driver, NULL, "/d/f", NULL, err_out));
+        REFUSED(sd_submit_reader_open(h, 1, driver, NULL, "/d/f", 0, err_out));
+        REFUSED(sd_submit_writer_open(h, 1, driver, NULL, "/d/f", 0, err_out));
+        REFUSED(sd_submit_writer_write(h, 1, writer, "x", 1, err_out));
+        REFUSED(sd_submit_writer_commit(h, 1, writer, NULL, err_out));
+        REFUSED(sd_submit_writer_cancel(h, 1, writer, NULL, err_out));
+        REFUSED(sd_submit_writer_close(h, 1, writer, NULL, err_out));
+        REFUSED(sd_submit_reader_read(h, 1, reader, buf, 1, err_out));
+        REFUSED(sd_submit_walker_next(h, 1, walker, err_out));
+    }
+    REFUSED(sd_cq_new(NULL, err_out));
+    REFUSED(sd_cq_next(cq, 0, NULL, err_out));
+    EACH_WRONG(completion)
+    {
+        NEUTRAL(sd_completion_tag(h) == 0);
+        NEUTRAL(sd_completion_status(h) == SD_ERR_INVALID_ARGUMENT);
+        NEUTRAL(sd_completion_count(h) == 0);
+        NEUTRAL(sd_completion_error(h) == NULL);
+        NEUTRAL(sd_completion_take_error(h) == NULL);
+        NEUTRAL(sd_completion_take_buffer(h) == NULL);
+        NEUTRAL(sd_completion_take_file_info(h) == NULL);
+        NEUTRAL(sd_completion_take_names(h) == NULL);
+        NEUTRAL(sd_completion_take_reader(h) == NULL);
+        NEUTRAL(sd_completion_take_writer(h) == NULL);
+    }
+}
+
+static void submissions_refuse_what_they_must(void)
+{
+    char buf[8] = "";
+    EACH_WRONG(driver)
+    {
+        REFUSED(sd_submit_get_content(cq, 1, h, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_put_content(cq, 1, h, NULL, "/d/f", "x", 1, err_out));
+        REFUSED(sd_submit_stat(cq, 1, h, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_list(cq, 1, h, NULL, "/d", err_out));
+        REFUSED(sd_submit_list_page(cq, 1, h, NULL, "/d", NULL, 0, err_out));
+        REFUSED(sd_submit_move(cq, 1, h, NULL, "/d/f", "/d/g", err_out));
+        REFUSED(sd_submit_delete(cq, 1, h, NULL, "/d/f", err_out));
+        REFUSED(sd_submit_redirect_url(cq, 1, h, NULL, "/d/f", NULL, err_out));
+        REFUSED(sd_submit_reader_open(cq, 1, h, NULL, "/d/f", 0, err_out));
+        REFUSED(sd_submit_writer_open(cq, 1, h, NULL, "/d/f", 0, err_out));
+    }
+    EACH_WRONG_CONTEXT()
+    {
+        REFUSED(sd_submit_get_content(cq, 1, driver, h, "/d/f", err_out));
+        REFUSED(sd_submit_put_content(cq, 1, driver, h, "/d/f", "x", 1, err_out));
+        REFUSED(sd_submit_stat(cq, 1, driver, h, "/d/f", err_out));
+        REFUSED(sd_submit_list(cq, 1, driver, h, "/d", err_out));
+        REFUSED(sd_submit_list_page(cq, 1, driver, h, "/d", NULL, 0, err_out));
+        REFUSED(sd_submit_move(cq, 1, driver, h, "/d/f", "/d/g", err_out));
+        REFUSED(sd_submit_delete(cq, 1, driver, h, "/d/f", err_out));
+        REFUSED(sd_submit_redirect_url(cq, 1, driver, h, "/d/f", NULL, err_out));
+        REFUSED(sd_submit_reader_open(cq, 1, driver, h, "/d/f", 0, err_out));
+        REFUSED(sd_submit_writer_open(cq, 1, driver, h, "/d/f", 0, err_out));
+        REFUSED(sd_submit_writer_commit(cq, 1, writer, h, err_out));
+        REFUSED(sd_submit_writer_cancel(cq, 1, writer, h, err_out));
+        REFUSED(sd_submit_writer_close(cq, 1, writer, h, err_out));
+    }
+    EACH_WRONG(reader) REFUSED(sd_submit_reader_read(cq, 1, h, buf, 1, err_out));
+    EACH_WRONG(writer)
+    {
+        REFUSED(sd_submit_writer_write(cq, 1, h, "x", 1, err_out));
+        REFUSED(sd_submit_writer_commit(cq, 1, h, NULL, err_out));
+        REFUSED(sd_submit_writer_cancel(cq, 1, h, NULL, err_out));
+        REFUSED(sd_submit_writer_close(cq, 1, h, NULL, err_out));
+    }
+    EACH_WRONG(walker) REFUSED(sd_submit_walker_next(cq, 1, h, err_out));
+    REFUSED(sd_submit_get_content(cq, 1, driver, NULL, NULL, err_out));
+    REFUSED(sd_submit_put_content(cq, 1, driver, NULL, NULL, "x", 1, err_out));
+    REFUSED(sd_submit_stat(cq, 1, driver, NULL, NULL, err_out));
+    REFUSED(sd_submit_list(cq, 1, driver, NULL, NULL, err_out));
+    REFUSED(sd_submit_list_page(cq, 1, driver, NULL, NULL, NULL, 0, err_out));
+    REFUSED(sd_submit_move(cq, 1, driver, NULL, NULL, "/d/g", err_out));
+    REFUSED(sd_submit_delete(cq, 1, driver, NULL, NULL, err_out));
+    REFUSED(sd_submit_redirect_url(cq, 1, driver, NULL, NULL, NULL, err_out));
+    REFUSED(sd_submit_reader_open(cq, 1, driver, NULL, NULL, 0, err_out));
+    REFUSED(sd_submit_writer_open(cq, 1, driver, NULL, NULL, 0, err_out));
+    REFUSED(sd_submit_move(cq, 1, driver, NULL, "/d/f", NULL, err_out));
+    BAD_PATH(sd_submit_list_page(cq, 1, driver, NULL, "/d", "/\xff", 0, err_out));
+    REFUSED(sd_submit_put_content(cq, 1, driver, NULL, "/d/f", NULL, 1, err_out));
+    REFUSED(sd_submit_put_content(cq, 1, driver, NULL, "/d/f", "x", SIZE_MAX, err_out));
+    for (uint32_t flag = 2; flag; flag <<= 1)
+        REFUSED(sd_submit_writer_open(cq, 1, driver, NULL, "/d/f", flag, err_out));
+    REFUSED(sd_submit_reader_read(cq, 1, reader, NULL, 1, err_out));
+    REFUSED(sd_submit_reader_read(cq, 1, reader, buf, 0, err_out));
+    REFUSED(sd_submit_reader_read(cq, 1, reader, buf, SIZE_MAX, err_out));
+    REFUSED(sd_submit_writer_write(cq, 1, writer, NULL, 1, err_out));
+    REFUSED(sd_submit_writer_write(cq, 1, writer, "x", SIZE_MAX, err_out));
+    /* None of all that was accepted. */
+    CHECK(sd_cq_in_flight(cq) == 0);
+    CHECK_STATUS(sd_cq_next(cq, 0, &out.completion, NULL), SD_EMPTY);
+}
+
 static void logs_and_runtime_refuse_what_they_must(void)
 {
     sd_runtime_options options = {sizeof options, 0, 0, "\xff", NULL, 0};
@@ -533,6 +653,8 @@ static void freeing_null_or_another_type_does_nothing(void)
     EACH_WRONG(writer) sd_writer_free(h);
     EACH_WRONG(walker) sd_walker_free(h);
     EACH_WRONG(info) sd_file_info_free(h);
+    EACH_WRONG(cq) sd_cq_free(h);
+    EACH_WRONG(completion) sd_completion_free(h);
 }
 
 static void after_all_that_every_handle_works(void)
@@ -550,7 +672,13 @@ static void after_all_that_every_handle_works(void)
     CHECK_TEXT(sd_error_message(error), "e");
     CHECK_STATUS(sd_reader_read(reader, buf, sizeof buf - 1, &len, NULL), SD_OK);
     CHECK_TEXT(buf, "content");
-    CHECK_STATUS(sd_writer_write(writer, "x", 1, NULL), SD_OK);
+    CHECK(sd_completion_tag(completion) == 5);
+    CHECK((content = sd_completion_take_buffer(completion)) != NULL);
+    sd_buffer_free(content);
+    sd_completion_free(completion);
+    CHECK_STATUS(sd_submit_writer_write(cq, 6, writer, "x", 1, NULL), SD_OK);
+    CHECK_STATUS(sd_cq_next(cq, -1, &completion, NULL), SD_OK);
+    CHECK(sd_completion_tag(completion) == 6 && sd_completion_count(completion) == 1);
     CHECK_STATUS(sd_writer_commit(writer, ctx, NULL), SD_OK);
     CHECK_STATUS(sd_walker_next(walker, &first, NULL), SD_OK);
     CHECK_TEXT(first->path, "/d");
@@ -601,6 +729,12 @@ static void a_success_does_not_touch_err(void)
     CHECK_STATUS(sd_delete(out.driver, NULL, "/z", &place), SD_OK);
     CHECK_STATUS(sd_metrics_text(&out.buffer, &place), SD_OK);
     sd_buffer_free(out.buffer);
+    CHECK_STATUS(sd_cq_new(&out.cq, &place), SD_OK);
+    CHECK_STATUS(sd_submit_stat(out.cq, 1, out.driver, NULL, "/c", &place), SD_OK);
+    CHECK_STATUS(sd_cq_next(out.cq, -1, &out.completion, &place), SD_OK);
+    CHECK_STATUS(sd_cq_next(out.cq, 0, &out.completion, &place), SD_EMPTY);
+    sd_completion_free(out.completion);
+    sd_cq_free(out.cq);
     sd_driver_free(out.driver);
     CHECK_STATUS(sd_runtime_shutdown(1000, &place), SD_OK);
     CHECK(place == sentinel);
@@ -621,6 +755,8 @@ int main(int argc, char **argv)
     RUN(reading_refuses_what_it_must);
     RUN(writing_refuses_what_it_must);
     RUN(walking_refuses_what_it_must);
+    RUN(the_queue_refuses_null_and_other_handles);
+    RUN(submissions_refuse_what_they_must);
     RUN(logs_and_runtime_refuse_what_they_must);
     RUN(structs_of_every_size_are_judged_by_it);
     RUN(unknown_flags_in_structs_are_refused);
