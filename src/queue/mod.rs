@@ -138,7 +138,7 @@ struct Accepted {
 impl Accepted {
     /// Runs `task` on the executor.
     fn spawn(self, task: impl Future<Output = Answer> + Send + 'static) {
-        self.executor.spawn(task_of(self.promise, task));
+        self.executor.spawn(task_of(task, self.promise));
     }
 
     /// Runs `job` on the pool.
@@ -149,11 +149,9 @@ impl Accepted {
 
 /// Dropped before its end, as by a shutdown, it lets go of what was lent to it
 /// before the promise tells of that: captures are dropped in the order of use.
-fn task_of(promise: Promise, task: impl Future<Output = Answer>) -> impl Future<Output = ()> {
-    async move {
-        let answer = task.await;
-        promise.keep(answer);
-    }
+async fn task_of(task: impl Future<Output = Answer>, promise: Promise) {
+    let answer = task.await;
+    promise.keep(answer);
 }
 
 /// The same for a job.
@@ -243,11 +241,12 @@ mod tests {
         assert_eq!(code(), Some(Code::Internal));
         for polled in [false, true] {
             let (promise, lent) = accept(2);
-            let mut task = Box::pin(task_of(promise, async move {
+            let work = async move {
                 std::future::pending::<()>().await;
                 drop(lent);
                 (0, Ok(Outcome::Done))
-            }));
+            };
+            let mut task = Box::pin(task_of(work, promise));
             if polled {
                 let waiting = task.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
                 assert!(waiting.is_pending());
