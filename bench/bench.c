@@ -1,10 +1,10 @@
 /* bench [--dir DIR]... [--rounds N] [--quick] [--json] [--no-calls] [--only TEXT]
- *       [--count-syscalls TEXT]
+ *       [--count-syscalls CASE]
  *
  * Prints what each operation costs in CPU time through the library and in plain C,
  * as Markdown or, with --json, as JSON. --only takes the cases whose group or name
- * contains TEXT. --count-syscalls runs the library's side of the first such case
- * once between two calls of getsid(0), for strace. */
+ * contains TEXT. --count-syscalls runs the library's side of one case, "filesystem
+ * get", once between two calls of getsid(0), for strace. */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -22,13 +22,24 @@ static size_t result_count;
 static const struct bench_case *const LISTS[] = {small_cases, stream_cases, tree_cases,
                                                  growth_cases};
 
-/* A directory of our own below `dir`. */
-static char *scratch(const char *dir)
+/* The directory of the case that is running. */
+static char *scratch_path;
+
+static void end_scratch(void)
 {
-    char *path = NULL;
-    if (asprintf(&path, "%s/storagedriver-bench.XXXXXX", dir) < 0 || !mkdtemp(path))
+    if (scratch_path)
+        remove_tree(scratch_path);
+    free(scratch_path);
+    scratch_path = NULL;
+}
+
+/* A directory of our own below `dir`, which goes with the process at the latest. */
+static const char *scratch(const char *dir)
+{
+    if (asprintf(&scratch_path, "%s/storagedriver-bench.XXXXXX", dir) < 0 ||
+        !mkdtemp(scratch_path))
         die("%s: %s", dir, strerror(errno));
-    return path;
+    return scratch_path;
 }
 
 static void run_case(const struct bench_case *work, const char *dir,
@@ -40,11 +51,9 @@ static void run_case(const struct bench_case *work, const char *dir,
             die("too many results");
         if (!options->json)
             fprintf(stderr, "\r\033[K%s: %s", work->group, work->name);
-        char *below = dir ? scratch(dir) : NULL;
-        measure(work, below, scales[i], options, &results[result_count++]);
-        if (below)
-            remove_tree(below);
-        free(below);
+        measure(work, dir ? scratch(dir) : NULL, scales[i], options,
+                &results[result_count++]);
+        end_scratch();
     }
 }
 
@@ -75,7 +84,7 @@ static void count_only(const char *text, const struct options *options)
             if (strcmp(text, name) != 0)
                 continue;
             bool files = strcmp(work->driver, "filesystem") == 0;
-            char *dir = files ? scratch(options->dirs[0]) : NULL;
+            const char *dir = files ? scratch(options->dirs[0]) : NULL;
             struct env env;
             env_open(&env, work, dir,
                      options->quick ? work->quick_scales[0] : work->scales[0],
@@ -91,9 +100,6 @@ static void count_only(const char *text, const struct options *options)
             syscall(SYS_getsid, 0);
             printf("%zu operations\n", env.ops);
             env_close(&env);
-            if (dir)
-                remove_tree(dir);
-            free(dir);
             return;
         }
     die("no case is called \"%s\": driver and name, as \"filesystem get\"", text);
@@ -109,6 +115,7 @@ static const char *value(int argc, char **argv, int *at)
 int main(int argc, char **argv)
 {
     struct options options = {.rounds = 0};
+    atexit(end_scratch);
     const char *count = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--dir") == 0 && options.dir_count < 4)
@@ -147,6 +154,9 @@ int main(int argc, char **argv)
             }
     if (!options.json)
         fprintf(stderr, "\r\033[K");
-    (options.json ? print_json : print_table)(results, result_count);
+    if (options.json)
+        print_json(results, result_count);
+    else
+        print_table(results, result_count, options.quick);
     return 0;
 }

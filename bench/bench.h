@@ -123,7 +123,7 @@ void memory_clear(void);
 extern const struct bench_case small_cases[], stream_cases[], tree_cases[], growth_cases[];
 
 /* table.c */
-void print_table(const struct result *results, size_t count);
+void print_table(const struct result *results, size_t count, bool quick);
 void print_json(const struct result *results, size_t count);
 
 #endif

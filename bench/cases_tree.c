@@ -267,9 +267,19 @@ static void library_resume(struct env *env, enum side side)
 #define BYTES                                                                              \
     .ops = 1, .quick_ops = 1, .fresh = true, .scales = {64 * MIB, 256 * MIB, 1024 * MIB},  \
     .quick_scales = {2 * MIB, 8 * MIB, 32 * MIB}
-#define ENTRIES .scales = {1000, 10000, 100000}, .quick_scales = {100, 1000, 10000}
+#define ENTRIES .scales = {1000, 10000, 100000}, .quick_scales = {50, 200, 800}
 
 const struct bench_case tree_cases[] = {
+    {.group = TREE,
+     .name = "list of 10",
+     .driver = "filesystem",
+     .scales = {10},
+     .quick_scales = {10},
+     .ops = 5000,
+     .quick_ops = 200,
+     .setup = flat,
+     .run = {library_list, floor_list, plain_list},
+     .max_ratio = 1.25},
     {.group = TREE,
      .name = "list of 10,000",
      .driver = "filesystem",

@@ -207,7 +207,7 @@ void measure(const struct bench_case *work, const char *dir, size_t scale,
         into->min_ns = samples.ns[side][0];
         into->median_ns = samples.ns[side][samples.rounds / 2];
     }
-    if (options->no_calls)
+    if (options->no_calls || work->scales[1])
         return;
     in_child(calls, &job, &samples);
     for (int side = 0; side < SIDES; side++)
