@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
+#[path = "flat.rs"]
+mod flat;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use flat::Flat;
 use storagedriver::base::Base;
 use storagedriver::context::Context;
 use storagedriver::driver::{
@@ -18,6 +22,7 @@ use storagedriver::factory;
 use storagedriver::names::Names;
 use storagedriver::params::Params;
 use storagedriver::remote::{self, Bridge, Chunks, Entries, Parts, RemoteDriver};
+use storagedriver::walk::EntriesWalker;
 
 /// How it is: the factory's "delayed" takes them as parameters.
 pub struct Settings {
@@ -39,7 +44,7 @@ impl Default for Settings {
 #[derive(Default)]
 pub struct Control {
     delay_us: AtomicU64,
-    /// Calls that wait for their answer now, and the most there were.
+    /// Calls that wait for their answer now, if it takes time, and the most there were.
     pub waiting: AtomicUsize,
     pub most_waiting: AtomicUsize,
 }
@@ -64,13 +69,14 @@ impl Control {
                 self.0.waiting.fetch_sub(1, Ordering::SeqCst);
             }
         }
+        let delay = self.delay_us.load(Ordering::SeqCst);
+        if delay == 0 {
+            return tokio::task::yield_now().await;
+        }
         let now = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_waiting.fetch_max(now, Ordering::SeqCst);
         let _waits = Waits(self);
-        match self.delay_us.load(Ordering::SeqCst) {
-            0 => tokio::task::yield_now().await,
-            delay => tokio::time::sleep(Duration::from_micros(delay)).await,
-        }
+        tokio::time::sleep(Duration::from_micros(delay)).await;
     }
 }
 
@@ -111,7 +117,7 @@ struct Remote {
 
 impl Remote {
     fn new(settings: Settings, control: Arc<Control>) -> Remote {
-        let store = factory::create("inmemory", &Context::none(), &Params::new()).unwrap();
+        let store = Arc::new(Flat::new(false));
         control.set_delay(settings.delay);
         Remote { store, settings, control }
     }
@@ -171,11 +177,11 @@ impl RemoteDriver for Remote {
     async fn redirect_url(
         &self,
         _: &Context,
-        _: &str,
-        _: &RedirectRequest,
+        path: &str,
+        request: &RedirectRequest,
     ) -> Result<Option<String>> {
         self.control.trip().await;
-        Ok(None)
+        self.store.redirect_url(&Context::none(), path, request)
     }
 
     async fn reader(&self, ctx: &Context, path: &str, offset: i64) -> Result<Box<dyn Reader>> {
@@ -203,9 +209,9 @@ impl RemoteDriver for Remote {
         options: &WalkOptions,
     ) -> Result<Box<dyn Walker>> {
         self.control.trip().await;
-        let inner = self.store.walker(&Context::none(), path, options)?.unwrap();
+        let inner = EntriesWalker::open(self.store.clone(), &Context::none(), path, options)?;
         let control = self.control.clone();
-        Ok(remote::walker(ctx, Box::new(DelayedEntries { inner: Mutex::new(inner), control })))
+        Ok(remote::walker(ctx, Box::new(DelayedEntries { inner, control })))
     }
 }
 
@@ -290,7 +296,7 @@ impl Parts for DelayedParts {
 }
 
 struct DelayedEntries {
-    inner: Mutex<Box<dyn Walker>>,
+    inner: EntriesWalker,
     control: Arc<Control>,
 }
 
@@ -298,10 +304,10 @@ struct DelayedEntries {
 impl Entries for DelayedEntries {
     async fn next(&mut self) -> Result<Option<FileInfo>> {
         self.control.trip().await;
-        self.inner.get_mut().unwrap().next()
+        self.inner.next()
     }
 
     fn skip_dir(&mut self) {
-        self.inner.get_mut().unwrap().skip_dir();
+        self.inner.skip_dir();
     }
 }
