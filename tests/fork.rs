@@ -1,16 +1,22 @@
 //! What goes on working in a child of a fork, and what answers that it does not.
 //! Each child ends itself with `_exit`, as a test harness cannot be forked whole.
 
+#[path = "common/remote_driver.rs"]
+mod remote_driver;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use storagedriver::base::Base;
 use storagedriver::context::Context;
 use storagedriver::driver::{Capabilities, Driver, FileInfo, Reader, Writer};
 use storagedriver::error::{Code, Error, Result};
 use storagedriver::factory;
+use storagedriver::lease::Lease;
 use storagedriver::names::Names;
 use storagedriver::params::Params;
+use storagedriver::queue::Queue;
 
 fn inmemory() -> Arc<Base> {
     factory::create("inmemory", &Context::none(), &Params::new()).unwrap()
@@ -22,6 +28,8 @@ fn in_child(work: impl FnOnce() -> std::result::Result<(), String>) {
     match unsafe { libc::fork() } {
         -1 => panic!("fork failed"),
         0 => {
+            // SAFETY: ends a child that hangs.
+            unsafe { libc::alarm(120) };
             let code = match work() {
                 Ok(()) => 0,
                 Err(text) => {
@@ -154,5 +162,91 @@ fn a_child_of_a_child_counts_anew() {
             driver.get_content(&ctx, "/a").map_err(|e| e.to_string()).map(drop)
         });
         reader.read(&mut [0; 8]).map_err(|e| e.to_string()).map(drop)
+    });
+}
+
+/// One call through a queue: what it came to.
+fn submit_list(queue: &Queue, driver: &Arc<Base>) -> Result<()> {
+    queue.list(1, driver, &Context::none(), "/")?;
+    let completion = queue.next(Some(Duration::from_secs(60)))?;
+    completion.map_or(Err(Error::invalid_state("none came")), |c| c.outcome.map(drop))
+}
+
+#[test]
+fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
+    let ctx = Context::none();
+    let (remote, control) = remote_driver::delayed(Default::default());
+    Driver::put_content(&*remote, &ctx, "/a", b"abc").unwrap();
+    let mut reader = Driver::reader(&*remote, &ctx, "/a", 0).unwrap();
+    let mut writer = Driver::writer(&*remote, &ctx, "/b", false).unwrap();
+    let shared = Lease::new("reader", Driver::reader(&*remote, &ctx, "/a", 0).unwrap());
+    let (queue, local) = (Queue::new().unwrap(), inmemory());
+    submit_list(&queue, &remote).unwrap();
+    // A fork in the middle of work: calls in flight, one of them on a handle.
+    control.set_delay(Duration::from_millis(300));
+    for tag in 0..50 {
+        queue.list(tag, &remote, &ctx, "/").unwrap();
+    }
+    queue.reader_read(50, &shared, vec![0; 8]).unwrap();
+    control.wait_for(51);
+    in_child(|| {
+        expect(Driver::list(&*remote, &ctx, "/"), Code::Forked)?;
+        expect(reader.read(&mut [0; 8]), Code::Forked)?;
+        expect(writer.write(b"x"), Code::Forked)?;
+        expect(shared.take().map(drop), Code::Forked)?;
+        expect(queue.list(1, &local, &ctx, "/"), Code::Forked)?;
+        expect(queue.next(None), Code::Forked)?;
+        if queue.in_flight() != 0 {
+            return Err("the parent's calls are in flight".to_string());
+        }
+        let fresh = Queue::new().map_err(|e| e.to_string())?;
+        expect(submit_list(&fresh, &remote), Code::Forked)?;
+        submit_list(&fresh, &local).map_err(|e| e.to_string())?;
+        let (own, _) = remote_driver::delayed(Default::default());
+        Driver::list(&*own, &ctx, "/").map_err(|e| e.to_string())?;
+        submit_list(&fresh, &own).map_err(|e| e.to_string())?;
+        // Waits for nothing and touches nothing that is the parent's.
+        drop((queue, reader, writer, shared));
+        drop(fresh);
+        storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
+    });
+}
+
+#[test]
+fn the_parents_calls_go_on_after_a_fork() {
+    let ctx = Context::none();
+    let (remote, control) = remote_driver::delayed(Default::default());
+    control.set_delay(Duration::from_millis(100));
+    let queue = Queue::new().unwrap();
+    for tag in 0..50 {
+        queue.list(tag, &remote, &ctx, "/").unwrap();
+    }
+    in_child(|| Ok(()));
+    for _ in 0..50 {
+        let completion = queue.next(Some(Duration::from_secs(60))).unwrap().unwrap();
+        completion.outcome.map(drop).unwrap();
+    }
+    Driver::list(&*remote, &ctx, "/").unwrap();
+}
+
+/// A server that forks its workers before it does any work, and again from threads.
+#[test]
+fn workers_of_a_server_have_drivers_and_queues_of_their_own() {
+    let work = || {
+        let queue = Queue::new().map_err(|e| e.to_string())?;
+        let (remote, _) = remote_driver::delayed(Default::default());
+        for driver in [remote, inmemory()] {
+            submit_list(&queue, &driver).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    };
+    for _ in 0..4 {
+        in_child(work);
+    }
+    work().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| in_child(work));
+        }
     });
 }

@@ -215,7 +215,12 @@ impl<'c> Call<'c> {
         let inside = core.enter().map_err(named)?;
         ctx.status().map_err(named)?;
         let slot = core.slots.as_ref().map(|slots| slots.acquire(ctx)).transpose();
-        Ok(Call::new(core, verb, ctx, inside, slot.map_err(named)?))
+        let slot = slot.map_err(named)?;
+        if slot.is_some() {
+            // Those in line when a shutdown comes are not run.
+            core.gate.still_open().map_err(named)?;
+        }
+        Ok(Call::new(core, verb, ctx, inside, slot))
     }
 
     fn new(

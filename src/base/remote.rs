@@ -51,7 +51,9 @@ impl<'c> Call<'c> {
             Some(slots) => {
                 let mut request = slots.request();
                 let wait = std::future::poll_fn(|task| request.poll(task.waker()).map(Ok));
-                Some(race(ctx, wait).await.map_err(named)?)
+                let slot = race(ctx, wait).await.map_err(named)?;
+                core.gate.still_open().map_err(named)?;
+                Some(slot)
             }
         };
         Ok(Call::new(core, verb, ctx, inside, slot))

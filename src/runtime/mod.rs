@@ -220,6 +220,14 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// `Shutdown` if the library was shut down since, for a call that is in and has
+    /// had to wait.
+    pub fn still_open(&self) -> Result<()> {
+        self.birth.same_generation()
+    }
+}
+
 impl Default for Gate {
     fn default() -> Gate {
         Gate::new()

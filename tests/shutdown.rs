@@ -1,0 +1,214 @@
+//! The end of the library's work in a process: what runs is waited for, what only waits
+//! for its turn is refused, every submission has its completion, and no thread is left.
+
+#[path = "common/remote_driver.rs"]
+mod remote_driver;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use remote_driver::{Settings, delayed};
+use storagedriver::base::Base;
+use storagedriver::context::Context;
+use storagedriver::driver::{Driver, WalkOptions};
+use storagedriver::error::Code;
+use storagedriver::factory;
+use storagedriver::lease::Lease;
+use storagedriver::params::Params;
+use storagedriver::queue::{Outcome, Queue};
+use storagedriver::runtime::{self, Config};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// The tests share a process, and each ends the library in it.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    runtime::shutdown(LONG).unwrap();
+    turn
+}
+
+fn inmemory() -> Arc<Base> {
+    factory::create("inmemory", &Context::none(), &Params::new()).unwrap()
+}
+
+/// How many threads of the library there are.
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("sd-")).count()
+}
+
+fn slow(
+    delay: Duration,
+    max_concurrency: Option<usize>,
+) -> (Arc<Base>, Arc<remote_driver::Control>) {
+    delayed(Settings { delay, max_concurrency, ..Settings::default() })
+}
+
+#[test]
+fn running_calls_are_waited_for() {
+    let _alone = alone();
+    let (driver, control) = slow(Duration::from_millis(300), None);
+    let (queue, none) = (Queue::new().unwrap(), Context::none());
+    for tag in 0..100 {
+        queue.list(tag, &driver, &none, "/").unwrap();
+    }
+    thread::scope(|scope| {
+        let blocking = scope.spawn(|| Driver::list(&*driver, &none, "/"));
+        control.wait_for(101);
+        runtime::shutdown(LONG).unwrap();
+        assert_eq!(queue.in_flight(), 0);
+        blocking.join().unwrap().unwrap();
+    });
+    for _ in 0..100 {
+        assert!(queue.next(Some(LONG)).unwrap().unwrap().outcome.is_ok());
+    }
+    assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
+    assert_eq!(threads(), 0);
+}
+
+#[test]
+fn what_waits_for_a_slot_is_refused() {
+    let _alone = alone();
+    let (driver, control) = slow(Duration::from_millis(200), Some(1));
+    let (queue, none) = (Queue::new().unwrap(), Context::none());
+    for tag in 0..500 {
+        queue.list(tag, &driver, &none, "/").unwrap();
+    }
+    control.wait_for(1);
+    let began = Instant::now();
+    runtime::shutdown(LONG).unwrap();
+    // All of them after each other would take more than a minute.
+    assert!(began.elapsed() < Duration::from_secs(20));
+    let codes = (0..500).map(|_| queue.next(Some(LONG)).unwrap().unwrap().outcome);
+    let (good, bad): (Vec<_>, Vec<_>) = codes.partition(Result::is_ok);
+    assert!((1..=3).contains(&good.len()), "{}", good.len());
+    assert!(bad.into_iter().all(|outcome| outcome.err().unwrap().code() == Code::Shutdown));
+}
+
+#[test]
+fn what_waits_for_a_thread_is_refused() {
+    let _alone = alone();
+    runtime::configure(Config { max_blocking_threads: 1, ..Config::default() }).unwrap();
+    let (driver, queue, none) = (inmemory(), Queue::new().unwrap(), Context::none());
+    const CALLS: u64 = 2000;
+    let data = vec![7; 1 << 16];
+    for tag in 0..CALLS {
+        queue.put_content(tag, &driver, &none, &format!("/{tag}"), &data).unwrap();
+    }
+    runtime::shutdown(LONG).unwrap();
+    assert_eq!(queue.in_flight(), 0);
+    for _ in 0..CALLS {
+        if let Err(error) = queue.next(Some(LONG)).unwrap().unwrap().outcome {
+            assert_eq!(error.code(), Code::Shutdown);
+        }
+    }
+    assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
+}
+
+#[test]
+fn a_shutdown_that_was_too_short_can_be_repeated() {
+    let _alone = alone();
+    let (driver, control) = slow(LONG * 10, None);
+    let (queue, ctx) = (Queue::new().unwrap(), Context::new(&Context::none()));
+    queue.list(1, &driver, &ctx, "/").unwrap();
+    control.wait_for(1);
+    let error = runtime::shutdown(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.code(), Code::Deadline);
+    // The call goes on, and can still be cancelled.
+    assert_eq!(queue.in_flight(), 1);
+    ctx.cancel();
+    let outcome = queue.next(Some(LONG)).unwrap().unwrap().outcome;
+    assert_eq!(outcome.err().unwrap().code(), Code::Cancelled);
+    runtime::shutdown(LONG).unwrap();
+    assert_eq!(threads(), 0);
+}
+
+#[test]
+fn afterwards_the_old_is_refused_and_starts_nothing_and_the_new_works() {
+    let _alone = alone();
+    let none = Context::none();
+    let (driver, _) = slow(Duration::ZERO, None);
+    let local = inmemory();
+    Driver::put_content(&*driver, &none, "/a", b"a").unwrap();
+    let reader = Lease::new("reader", Driver::reader(&*driver, &none, "/a", 0).unwrap());
+    let walker = Driver::walker(&*driver, &none, "/", &WalkOptions::default()).unwrap().unwrap();
+    let walker = Lease::new("walker", walker);
+    let queue = Queue::new().unwrap();
+    assert!(threads() > 0);
+
+    runtime::shutdown(LONG).unwrap();
+
+    for refused in [
+        queue.list(1, &driver, &none, "/"),
+        queue.list(1, &local, &none, "/"),
+        queue.reader_read(1, &reader, vec![0; 8]),
+        queue.walker_next(1, &walker),
+        Driver::list(&*driver, &none, "/").map(drop),
+        reader.take().unwrap().object().unwrap().read(&mut [0; 8]).map(drop),
+        walker.take().unwrap().object().unwrap().next().map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code(), Code::Shutdown);
+    }
+    assert_eq!((queue.in_flight(), threads()), (0, 0));
+    assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
+
+    let fresh = Queue::new().unwrap();
+    // A driver from before it is refused in the completion.
+    fresh.list(1, &local, &none, "/").unwrap();
+    let outcome = fresh.next(Some(LONG)).unwrap().unwrap().outcome;
+    assert_eq!(outcome.err().unwrap().code(), Code::Shutdown);
+    for driver in [slow(Duration::ZERO, None).0, inmemory()] {
+        fresh.list(2, &driver, &none, "/").unwrap();
+        let outcome = fresh.next(Some(LONG)).unwrap().unwrap().outcome;
+        assert!(matches!(outcome, Ok(Outcome::Names(_))));
+    }
+    assert!(threads() > 0);
+}
+
+#[test]
+fn submissions_that_race_with_a_shutdown_each_have_an_answer() {
+    let _alone = alone();
+    let none = Context::none();
+    for round in 0..30 {
+        let (driver, _) = slow(Duration::from_micros(500), None);
+        let (local, queue) = (inmemory(), Queue::new().unwrap());
+        let mut accepted = 0;
+        thread::scope(|scope| {
+            let submitter = scope.spawn(|| {
+                (0..).find(|&tag| {
+                    let driver = if tag % 2 == 0 { &driver } else { &local };
+                    queue.list(tag, driver, &none, "/").is_err()
+                })
+            });
+            thread::sleep(Duration::from_micros(300 * round));
+            runtime::shutdown(LONG).unwrap();
+            accepted = submitter.join().unwrap().unwrap();
+        });
+        for _ in 0..accepted {
+            let completion = queue.next(Some(LONG)).unwrap().unwrap();
+            if let Err(error) = completion.outcome {
+                assert_eq!(error.code(), Code::Shutdown, "{error}");
+            }
+        }
+        assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
+        assert_eq!((queue.in_flight(), threads()), (0, 0));
+    }
+}
+
+#[test]
+fn a_host_on_a_runtime_of_its_own_can_shut_the_library_down() {
+    let _alone = alone();
+    let host = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let work = || {
+        let (driver, _) = slow(Duration::ZERO, None);
+        Driver::list(&*driver, &Context::none(), "/").unwrap();
+        runtime::shutdown(LONG).unwrap();
+        threads()
+    };
+    assert_eq!(host.block_on(async { work() }), 0);
+    assert_eq!(host.block_on(async { host.spawn(async move { work() }).await }).unwrap(), 0);
+}
