@@ -22,7 +22,9 @@ static const char usage[] =
     "  --listen ADDRESS:PORT   IPv4 address and port, 0 picks one (127.0.0.1:5000)\n"
     "  --redirect              send clients to the back end for blobs where it can\n"
     "  --idle-timeout SECONDS  close silent connections (60)\n"
-    "  --verbose               log requests and store errors to standard error\n"
+    "  --metrics               answer /metrics with the metrics of the store\n"
+    "  --verbose               log requests, calls of the store and their errors to\n"
+    "                          standard error\n"
     "  --help                  print this\n";
 
 static _Noreturn void quit(const char *what, const char *why)
@@ -84,6 +86,7 @@ static void read_options(int argc, char **argv)
         {"listen", required_argument, NULL, 'l'},
         {"idle-timeout", required_argument, NULL, 't'},
         {"redirect", no_argument, NULL, 'r'},
+        {"metrics", no_argument, NULL, 'm'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -97,6 +100,7 @@ static void read_options(int argc, char **argv)
         case 'j': set_params_json(optarg); break;
         case 'l': set_listen(optarg); break;
         case 'r': options.redirect = true; break;
+        case 'm': options.metrics = true; break;
         case 'v': options.verbose = true; break;
         case 't':
             if (!number_valid(optarg, &seconds) || seconds > 86400)
@@ -109,6 +113,15 @@ static void read_options(int argc, char **argv)
     }
     if (optind < argc)
         quit("unexpected argument", argv[optind]);
+}
+
+/* Called on any thread: one fprintf, whose lines the C library keeps apart. */
+static void log_store(void *user, const sd_log_record *record)
+{
+    static const char *const levels[] = {"", "error", "warn", "info", "debug", "trace"};
+    (void)user;
+    fprintf(stderr, "store %s: %s %s\n", levels[record->level], record->message,
+            record->fields_json);
 }
 
 int main(int argc, char **argv)
@@ -125,6 +138,8 @@ int main(int argc, char **argv)
     sigaddset(&stop, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
 
+    if (options.verbose)
+        sd_log_set_hook(log_store, NULL, SD_LOG_DEBUG);
     if (sd_factory_create(options.driver, NULL, params(), &store, &err) != SD_OK)
         quit_store("cannot open the store", err);
     sd_params_free(options.params);

@@ -38,6 +38,24 @@ static bool is_tag(const struct request *rq)
 
 /* ---- GET and HEAD -------------------------------------------------------- */
 
+/* The bytes of a manifest, which are small enough to be checked every time. */
+static sd_status load(const char *digest, sd_buffer **bytes, sd_error **err)
+{
+    struct path path = path_blob(digest);
+    char found[DIGEST_LEN + 1];
+    sd_status rc = sd_get_content(store, NULL, path.s, bytes, err);
+    if (rc != SD_OK)
+        return rc;
+    digest_bytes(sd_buffer_data(*bytes), sd_buffer_len(*bytes), found);
+    if (strcmp(found, digest) == 0)
+        return SD_OK;
+    sd_buffer_free(*bytes);
+    *bytes = NULL;
+    *err = sd_error_new(SD_ERR_CORRUPT, "the manifest has another digest than its name");
+    sd_error_set_path(*err, path.s);
+    return SD_ERR_CORRUPT;
+}
+
 void manifest_get(struct request *rq)
 {
     char digest[DIGEST_LEN + 1], target[DIGEST_LEN + 1];
@@ -51,7 +69,7 @@ void manifest_get(struct request *rq)
     if (rc == SD_OK)
         rc = link_read(path_revision(rq->name, digest), target, &err);
     if (rc == SD_OK)
-        rc = sd_get_content(store, NULL, path_blob(target).s, &bytes, &err);
+        rc = load(target, &bytes, &err);
     if (rc != SD_OK) {
         fail_store(rq, err, MANIFEST_UNKNOWN);
         return;
@@ -141,9 +159,9 @@ static bool type_agrees(struct request *rq, const char *type)
 static sd_status save(struct request *rq, const char *digest, sd_error **err)
 {
     struct path blob = path_blob(digest);
-    bool there = false;
-    sd_status rc = path_exists(blob, &there, err);
-    if (rc == SD_OK && !there)
+    bool whole = false;
+    sd_status rc = blob_whole(blob, rq->body_len, &whole, err);
+    if (rc == SD_OK && !whole)
         rc = sd_put_content(store, NULL, blob.s, rq->body, rq->body_len, err);
     if (rc == SD_OK)
         rc = link_write(path_revision(rq->name, digest), digest, err);

@@ -33,6 +33,7 @@ struct options {
     uint16_t port;
     unsigned idle_timeout; /* seconds without a byte from or to a client */
     bool redirect;         /* send clients to the back end where it can serve them */
+    bool metrics;          /* answer /metrics */
     bool verbose;
 };
 extern struct options options;
@@ -132,6 +133,8 @@ struct path path_tag(const char *name, const char *tag, const char *below);
 struct path path_upload(const char *name, const char *uuid, const char *below);
 
 sd_status path_exists(struct path path, bool *yes, sd_error **err);
+/* Whether a blob is there and not cut short: `size` bytes long. */
+sd_status blob_whole(struct path path, uint64_t size, bool *yes, sd_error **err);
 sd_status link_read(struct path dir, char digest[DIGEST_LEN + 1], sd_error **err);
 sd_status link_write(struct path dir, const char *digest, sd_error **err);
 sd_status link_delete(struct path dir, sd_error **err);

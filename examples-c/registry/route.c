@@ -2,11 +2,25 @@
  * the URLs are made of, so the URL is read from its end. */
 #include "registry.h"
 
-enum kind { NOWHERE, BASE, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD };
+enum kind { NOWHERE, METRICS, BASE, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD };
 
 static void base_get(struct request *rq)
 {
     reply_bytes(rq, 200, "application/json; charset=utf-8", "{}", 2);
+}
+
+/* Without a repository, a name or a secret in it: verbs, outcomes and times. */
+static void metrics_get(struct request *rq)
+{
+    sd_buffer *text = NULL;
+    sd_error *err = NULL;
+    if (sd_metrics_text(&text, &err) != SD_OK) {
+        fail_store(rq, err, UNKNOWN);
+        return;
+    }
+    reply_bytes(rq, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                sd_buffer_data(text), sd_buffer_len(text));
+    sd_buffer_free(text);
 }
 
 static const struct {
@@ -14,13 +28,13 @@ static const struct {
     const char *method;
     void (*handler)(struct request *rq);
 } routes[] = {
-    {BASE, "GET", base_get},           {CATALOG, "GET", catalog_list},
-    {TAGS, "GET", tags_list},          {MANIFEST, "GET", manifest_get},
-    {MANIFEST, "PUT", manifest_put},   {MANIFEST, "DELETE", manifest_delete},
-    {BLOB, "GET", blob_get},           {BLOB, "DELETE", blob_delete},
-    {UPLOADS, "POST", upload_start},   {UPLOAD, "GET", upload_status},
-    {UPLOAD, "PATCH", upload_patch},   {UPLOAD, "PUT", upload_put},
-    {UPLOAD, "DELETE", upload_delete},
+    {METRICS, "GET", metrics_get},         {BASE, "GET", base_get},
+    {CATALOG, "GET", catalog_list},        {TAGS, "GET", tags_list},
+    {MANIFEST, "GET", manifest_get},       {MANIFEST, "PUT", manifest_put},
+    {MANIFEST, "DELETE", manifest_delete}, {BLOB, "GET", blob_get},
+    {BLOB, "DELETE", blob_delete},         {UPLOADS, "POST", upload_start},
+    {UPLOAD, "GET", upload_status},        {UPLOAD, "PATCH", upload_patch},
+    {UPLOAD, "PUT", upload_put},           {UPLOAD, "DELETE", upload_delete},
 };
 
 static bool cut_end(const char *text, size_t *len, const char *end)
@@ -36,6 +50,8 @@ static bool cut_end(const char *text, size_t *len, const char *end)
  * starts and how long it is, and the last component. */
 static enum kind parse(const char *url, const char **name, size_t *len, const char **ref)
 {
+    if (options.metrics && strcmp(url, "/metrics") == 0)
+        return METRICS;
     if (strcmp(url, "/v2") == 0 || strcmp(url, "/v2/") == 0)
         return BASE;
     if (strncmp(url, "/v2/", 4) != 0)

@@ -71,7 +71,7 @@ struct path path_upload(const char *name, const char *uuid, const char *below)
     return make(ROOT "/repositories/%s/_uploads/%s%s", name, uuid, below);
 }
 
-sd_status path_exists(struct path path, bool *yes, sd_error **err)
+static sd_status find(struct path path, bool *yes, uint64_t *size, sd_error **err)
 {
     sd_file_info *info = NULL;
     sd_error *why = NULL;
@@ -83,7 +83,25 @@ sd_status path_exists(struct path path, bool *yes, sd_error **err)
     }
     if (rc != SD_OK)
         *err = why;
+    else
+        *size = info->size;
     sd_file_info_free(info);
+    return rc;
+}
+
+sd_status path_exists(struct path path, bool *yes, sd_error **err)
+{
+    uint64_t size;
+    return find(path, yes, &size, err);
+}
+
+/* A Go registry that is killed in the middle of writing a manifest leaves its
+ * beginning: present, but of another size than its digest has. */
+sd_status blob_whole(struct path path, uint64_t size, bool *yes, sd_error **err)
+{
+    uint64_t stored = 0;
+    sd_status rc = find(path, yes, &stored, err);
+    *yes = *yes && stored == size;
     return rc;
 }
 

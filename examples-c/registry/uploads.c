@@ -294,9 +294,9 @@ static void remove_upload(struct request *rq)
 static sd_status publish(struct request *rq, struct path data, sd_error **err)
 {
     struct path blob = path_blob(rq->digest);
-    bool there = false;
-    sd_status rc = path_exists(blob, &there, err);
-    if (rc == SD_OK && !there)
+    bool whole = false;
+    sd_status rc = blob_whole(blob, sd_writer_size(rq->writer), &whole, err);
+    if (rc == SD_OK && !whole)
         rc = sd_move(store, NULL, data.s, blob.s, err);
     if (rc == SD_OK)
         rc = link_write(path_layer(rq->name, rq->digest), rq->digest, err);

@@ -10,8 +10,8 @@ import time
 import unittest
 from urllib.parse import parse_qs, urlsplit
 
-from support import (ABSENT, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, RegistryCase, digest,
-                     needs_files, needs_to_last)
+from support import (ABSENT, DOCKER_MANIFEST, DRIVER, OCI_INDEX, OCI_MANIFEST, RegistryCase,
+                     digest, needs_files, needs_to_last)
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -406,6 +406,46 @@ class Manifests(RegistryCase):
         self.assertEqual(self.call("GET", "/v2/a/b/tags/list").json()["tags"], [])
 
 
+class Observed(RegistryCase):
+    options = ("--metrics",)
+
+    def test_metrics_count_what_was_asked_of_the_store(self):
+        self.push_blob(b"counted")
+        reply = self.call("GET", "/metrics", status=200)
+        self.assertEqual(reply.headers["Content-Type"],
+                         "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        self.assertTrue(reply.body.endswith(b"# EOF\n"))
+
+        def count(text, action):
+            found = re.search(r"^registry_storage_action_seconds_count\{([^}]*"
+                              rf'action="{action}"[^}}]*)\}} (\d+)$', text.decode(), re.M)
+            self.assertIn(f'driver="{DRIVER}"', found[1])
+            return int(found[2])
+        self.assertGreater(count(reply.body, "Commit"), 0)
+        for _ in range(3):
+            self.call("GET", f"/v2/a/b/blobs/{digest(b'counted')}", status=200)
+        after = self.call("GET", "/metrics").body
+        self.assertEqual(count(after, "Reader"), count(reply.body, "Reader") + 3)
+        self.assertEqual(self.call("HEAD", "/metrics", status=200).body, b"")
+        self.call("PUT", "/metrics", b"", status=405)
+
+    def test_verbose_logs_requests_and_calls_of_the_store(self):
+        self.push_blob(b"logged")
+        self.restart()
+        self.call("GET", "/v2/a/b/blobs/" + ABSENT, status=404)
+
+        def logged():
+            log = self.server.log()
+            return (re.search(rf"^GET /v2/a/b/blobs/{ABSENT} 404 ", log, re.M)
+                    and re.search(r"^store debug: \w+ took \d+ us: .*\{.*\}$", log, re.M))
+        self.eventually(logged, "not in the log")
+
+
+class Unobserved(RegistryCase):
+    def test_metrics_are_served_only_if_asked_for(self):
+        self.refused(404, "UNSUPPORTED", "GET", "/metrics")
+
+
 class Listings(RegistryCase):
     def pages(self, url, key):
         """Follow the Link headers from `url`; answers each page's list."""
@@ -500,6 +540,34 @@ class StoreErrors(RegistryCase):
             with open(path, "w", encoding="ascii") as link:
                 link.write(text)
             self.refused(500, "UNKNOWN", "GET", f"/v2/a/b/blobs/sha256:{hexed}")
+
+    def test_a_manifest_that_was_cut_short_is_not_served_and_a_push_repairs_it(self):
+        manifest = self.image()
+        path = f"/v2/a/b/manifests/{digest(manifest)}"
+        hexed = digest(manifest)[7:]
+        for push_as, cut in (("v1", 10), (digest(manifest), 0), ("v2", len(manifest) - 1)):
+            self.push_manifest(manifest, push_as)
+            os.truncate(self.on_disk("blobs/sha256", hexed[:2], hexed, "data"), cut)
+            for method in ("GET", "HEAD"):
+                self.call(method, path, status=500)
+            self.refused(500, "UNKNOWN", "GET", "/v2/a/b/manifests/v1")
+            self.push_manifest(manifest, push_as)
+            self.assertEqual(self.call("GET", path, status=200).body, manifest)
+
+    def test_a_manifest_with_other_bytes_is_not_served(self):
+        manifest = self.image()
+        self.push_manifest(manifest, "v1")
+        hexed = digest(manifest)[7:]
+        with open(self.on_disk("blobs/sha256", hexed[:2], hexed, "data"), "r+b") as stored:
+            stored.write(b"[")
+        self.refused(500, "UNKNOWN", "GET", "/v2/a/b/manifests/v1")
+
+    def test_a_blob_that_was_cut_short_is_repaired_by_a_push(self):
+        data = os.urandom(100_000)
+        hexed = self.push_blob(data)[7:]
+        os.truncate(self.on_disk("blobs/sha256", hexed[:2], hexed, "data"), 99)
+        self.push_blob(data)
+        self.assertEqual(self.call("GET", f"/v2/a/b/blobs/sha256:{hexed}").body, data)
 
     def test_a_link_without_its_blob_is_blob_unknown(self):
         hexed = self.push_blob(b"x")[7:]
