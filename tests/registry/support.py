@@ -38,14 +38,15 @@ def digest(data):
 class Server:
     """One registry process; a filesystem store lies in `root`."""
 
-    def __init__(self, root, *extra):
+    def __init__(self, root, *extra, env=None):
         self.errors = tempfile.TemporaryFile()
-        command = [*WRAPPER, REGISTRY, "--driver", DRIVER, "--params-json", PARAMS,
-                   "--listen", "127.0.0.1:0", "--verbose", *extra]
-        if DRIVER == "filesystem":
-            command += ["--param", f"rootdirectory={root}"]
+        command = [*WRAPPER, REGISTRY, "--listen", "127.0.0.1:0", "--verbose", *extra]
+        if "--driver" not in extra:
+            command += ["--driver", DRIVER, "--params-json", PARAMS]
+            if DRIVER == "filesystem":
+                command += ["--param", f"rootdirectory={root}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors,
-                                        env=CLEAN_ENV, text=True)
+                                        env=dict(CLEAN_ENV, **env or {}), text=True)
         line = self.process.stdout.readline()
         if not line.startswith("listening on 127.0.0.1:"):
             self.process.wait()
