@@ -39,9 +39,9 @@ steps=(
     "size          the stripped library"
 )
 
-packages=(build-essential clang clang-format cmake golang-go libjansson-dev
-    libmicrohttpd-dev libsqlite3-dev libsystemd-dev nettle-dev pkg-config python3 skopeo
-    valgrind)
+packages=(build-essential clang clang-format cmake docker-registry golang-go
+    libjansson-dev libmicrohttpd-dev libsqlite3-dev libsystemd-dev nettle-dev pkg-config
+    python3 skopeo strace valgrind)
 
 # ---- steps ----
 
