@@ -175,6 +175,7 @@ fn submit_list(queue: &Queue, driver: &Arc<Base>) -> Result<()> {
 #[test]
 fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
     let ctx = Context::none();
+    let (idle, _) = remote_driver::delayed(Default::default());
     let (remote, control) = remote_driver::delayed(Default::default());
     Driver::put_content(&*remote, &ctx, "/a", b"abc").unwrap();
     let mut reader = Driver::reader(&*remote, &ctx, "/a", 0).unwrap();
@@ -191,6 +192,7 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
     control.wait_for(51);
     in_child(|| {
         expect(Driver::list(&*remote, &ctx, "/"), Code::Forked)?;
+        expect(Driver::list(&*idle, &ctx, "/"), Code::Forked)?;
         expect(reader.read(&mut [0; 8]), Code::Forked)?;
         expect(writer.write(b"x"), Code::Forked)?;
         expect(shared.take().map(drop), Code::Forked)?;
@@ -201,6 +203,7 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
         }
         let fresh = Queue::new().map_err(|e| e.to_string())?;
         expect(submit_list(&fresh, &remote), Code::Forked)?;
+        expect(submit_list(&fresh, &idle), Code::Forked)?;
         submit_list(&fresh, &local).map_err(|e| e.to_string())?;
         let (own, _) = remote_driver::delayed(Default::default());
         Driver::list(&*own, &ctx, "/").map_err(|e| e.to_string())?;

@@ -4,6 +4,7 @@
 #[path = "common/remote_driver.rs"]
 mod remote_driver;
 
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,6 +88,63 @@ fn what_waits_for_a_slot_is_refused() {
     let (good, bad): (Vec<_>, Vec<_>) = codes.partition(Result::is_ok);
     assert!((1..=3).contains(&good.len()), "{}", good.len());
     assert!(bad.into_iter().all(|outcome| outcome.err().unwrap().code() == Code::Shutdown));
+}
+
+#[test]
+fn a_thread_that_waits_for_a_slot_is_refused() {
+    let _alone = alone();
+    let (driver, control) = slow(Duration::from_millis(300), Some(1));
+    thread::scope(|scope| {
+        let list = || Driver::list(&*driver, &Context::none(), "/");
+        let first = scope.spawn(list);
+        control.wait_for(1);
+        let second = scope.spawn(list);
+        thread::sleep(Duration::from_millis(50));
+        runtime::shutdown(LONG).unwrap();
+        first.join().unwrap().unwrap();
+        assert_eq!(second.join().unwrap().unwrap_err().code(), Code::Shutdown);
+    });
+}
+
+/// Memory whose use takes until the other end is dropped.
+struct Sticky(Receiver<()>, [u8; 8]);
+
+impl AsMut<[u8]> for Sticky {
+    fn as_mut(&mut self) -> &mut [u8] {
+        let _ = self.0.recv();
+        &mut self.1
+    }
+}
+
+#[test]
+fn what_has_not_begun_is_answered_with_its_handle_back() {
+    let _alone = alone();
+    runtime::configure(Config { worker_threads: 1, ..Config::default() }).unwrap();
+    let (driver, _) = slow(Duration::ZERO, None);
+    let none = Context::none();
+    Driver::put_content(&*driver, &none, "/a", b"a").unwrap();
+    let reader = || Lease::new("reader", Driver::reader(&*driver, &none, "/a", 0).unwrap());
+    // Before the thread is taken.
+    let readers: Vec<_> = (0..1000).map(|_| reader()).collect();
+    let (sticking, queue) = (reader(), Queue::new().unwrap());
+    let (release, stuck) = channel();
+    // The one thread there is does not come to any of the others.
+    queue.reader_read(0, &sticking, Sticky(stuck, [0; 8])).unwrap();
+    for (tag, reader) in (1..).zip(&readers) {
+        queue.reader_read(tag, reader, vec![0; 8]).unwrap();
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| runtime::shutdown(LONG).unwrap());
+        thread::sleep(Duration::from_millis(100));
+        drop(release);
+        for _ in 0..=readers.len() {
+            let completion = queue.next(Some(LONG)).unwrap().unwrap();
+            assert_eq!(completion.outcome.err().unwrap().code(), Code::Shutdown);
+            if let Some(reader) = readers.get(completion.tag.wrapping_sub(1) as usize) {
+                reader.take().unwrap();
+            }
+        }
+    });
 }
 
 #[test]
