@@ -165,8 +165,8 @@ unsafe fn finish(
 ///
 /// When it returns SD_OK, the bytes are durable to the extent that SEMANTICS.md
 /// states for the driver, and any earlier content of the path is replaced. If it
-/// fails, nothing has changed at the path, the bytes are kept, and the call may be
-/// repeated.
+/// fails, the bytes are kept and the call may be repeated; the path has its earlier
+/// content, or, where only the last sync failed, the new one.
 ///
 /// Ownership: the writer stays yours; free it with sd_writer_free.
 /// Threads:   exclusive.
