@@ -43,10 +43,11 @@ static double seconds(void)
     return (double)now.tv_sec;
 }
 
-/* A disk that is slow to sync gets fewer rounds, but never fewer than three. */
+/* Where a disk is slow, three rounds are enough after 20 seconds, one after 60. */
 static bool enough(int rounds, double started)
 {
-    return rounds >= 3 && seconds() - started > 20;
+    double passed = seconds() - started;
+    return (rounds >= 3 && passed > 20) || (rounds >= 1 && passed > 60);
 }
 
 /* What a child tells its parent. */
