@@ -25,6 +25,7 @@ steps=(
     "unit          tests beside the code"
     "header        header and source agree; arrows between modules"
     "rust          integration tests, conformance among them"
+    "model         the queue's core under a model checker"
     "features      each driver can be left out"
     "symbols       header, map and shipped library agree"
     "c             C tests, gcc"
@@ -47,6 +48,7 @@ packages=(build-essential clang clang-format cmake docker-registry golang-go
 
 t_format() {
     cargo fmt --check
+    cargo fmt --check --manifest-path tests/model/Cargo.toml
     # The header is generated, and its first page alone is no whole file.
     git ls-files '*.c' '*.h' ':!include/' ':!src/' | xargs -r clang-format --dry-run -Werror
 }
@@ -77,6 +79,11 @@ t_rust() {
         case $name in header | architecture | abi) ;; *) targets+=(--test "$name") ;; esac
     done
     cargo test --locked "${targets[@]}"
+}
+
+t_model() {
+    RUSTFLAGS="--cfg loom" cargo test --locked --release --target-dir target/model \
+        --manifest-path tests/model/Cargo.toml --lib
 }
 
 t_features() {

@@ -1,6 +1,6 @@
 //! The core of the queue: how many answers are owed, and those that have come. It
 //! is small and knows nothing else, so that a model checker can try every order of
-//! its steps (tests/model_inbox.rs builds this file alone).
+//! its steps (tests/model builds this file alone).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
