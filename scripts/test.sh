@@ -247,7 +247,7 @@ names() {
 main() {
     local name text entry wanted=("$@") passed=0 failed=()
     for name in "${wanted[@]}"; do
-        names | grep -qx -e "$name" || die "no step is called $name; see --list"
+        grep -qx -e "$name" <<<"$(names)" || die "no step is called $name; see --list"
     done
     command -v cargo >/dev/null || die "no cargo: install Rust from https://rustup.rs"
     need_packages "${packages[@]}"

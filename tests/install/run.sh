@@ -64,13 +64,15 @@ runs_alone() { # PROGRAM: without any library path
 
 needs() { # PROGRAM yes|no: whether it names the shared library, by its soname
     local found=no
-    readelf -d "$1" | grep -q 'NEEDED.*\[libstoragedriver\.so\.[^.]*\]' && found=yes
+    grep -q 'NEEDED.*\[libstoragedriver\.so\.[^.]*\]' <<<"$(readelf -d "$1")" && found=yes
     [ "$found" = "$2" ]
 }
 
 resolves_below() { # LIBDIR PROGRAM
-    LD_LIBRARY_PATH=$1 ldd "$2" | tee /dev/stderr | grep -q "libstoragedriver.so.1 => $1/" &&
-        ! LD_LIBRARY_PATH=$1 ldd "$2" | grep -q 'not found'
+    local said # whole, as `grep -q` at the end of a pipe stops it early
+    said=$(LD_LIBRARY_PATH=$1 ldd "$2")
+    echo "$said" >&2
+    grep -q "libstoragedriver.so.1 => $1/" <<<"$said" && ! grep -q 'not found' <<<"$said"
 }
 
 installed_is_whole() { # PREFIX
