@@ -24,8 +24,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BLOCK     ((size_t)64 << 10) /* of a file, in memory for each reply */
-#define DRAIN_MAX (1u << 20)         /* of a refused body, read before closing */
+#define BLOCK     ((size_t)256 << 10) /* of a file, in memory for each reply */
+#define DRAIN_MAX (1u << 20)          /* of a refused body, read before closing */
 
 enum state { REQUEST, SEND, DRAIN, STAT, OPEN, READ }; /* from STAT on: a call in flight */
 
