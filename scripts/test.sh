@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 logs=target/test-logs
 build=build
 jobs=$(nproc)
-valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full
+valgrind=(valgrind --quiet --fair-sched=yes --error-exitcode=9 --leak-check=full
     --show-leak-kinds=definite --errors-for-leak-kinds=definite)
 
 steps=(
