@@ -8,6 +8,7 @@ use crate::base::Base;
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
+use crate::middleware;
 use crate::names::Names;
 use crate::params::Params;
 use crate::runtime::{self, Busy};
@@ -45,6 +46,13 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     let constructor = constructor.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
     let driver = constructor(ctx, params).map_err(|error| error.with_driver(name))?;
     Ok(Arc::new(Base::new(driver)))
+}
+
+/// The driver under the middleware called `middleware`: `InvalidDriver` if there is
+/// none. Both can be used.
+pub fn wrap(driver: &Base, middleware: &str, params: &Params) -> Result<Arc<Base>> {
+    let wrapped = driver.wrap(|driver| middleware::wrap(middleware, driver, params))?;
+    Ok(Arc::new(wrapped))
 }
 
 /// The grammar of names: lower-case letters, digits and hyphens.

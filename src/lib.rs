@@ -19,6 +19,7 @@ mod executor;
 pub mod factory;
 pub mod ffi;
 pub mod lease;
+mod middleware;
 pub mod names;
 pub mod observe;
 pub mod params;

@@ -169,6 +169,15 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// Text, and nothing that could pass for it.
+    pub fn string(&mut self, key: &'static str) -> Result<Option<String>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Error::invalid_parameter(key, "must be a string")),
+        }
+    }
+
     /// A truth value, or one of the words of Go's `ParseBool`.
     pub fn boolean(&mut self, key: &'static str, default: bool) -> Result<bool> {
         let wrong = || Error::invalid_parameter(key, "must be a boolean");

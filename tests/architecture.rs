@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("remote", &["executor"]),
     ("http", &[]),
     ("drivers", &["remote", "http"]),
-    ("middleware", &[]),
+    ("middleware", &["remote"]),
     ("factory", &["base", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),
     ("queue", &["base", "executor", "lease", "remote", "runtime"]),

@@ -132,12 +132,14 @@ fn a_driver_that_another_thread_was_inside_of_says_so_rather_than_hang() {
     let ctx = Context::none();
     let slow = Arc::new(Slow::default());
     let driver = Base::new(slow.clone());
+    let wrapped = factory::wrap(&driver, "rewrite", &Params::new()).unwrap();
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| driver.get_content(&ctx, "/a").unwrap());
         while !slow.entered.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
         in_child(|| {
+            expect(wrapped.list(&ctx, "/"), Code::Forked)?;
             expect(driver.list(&ctx, "/"), Code::Forked)?;
             expect(driver.list(&ctx, "/"), Code::Forked)?;
             // A driver that nobody was inside of is not concerned.
