@@ -759,6 +759,31 @@ sd_status sd_factory_create(const char *name, const sd_context *ctx,
 sd_status sd_factory_names(sd_names **out, sd_error **err);
 
 /**
+ * Put a middleware over a driver: one that changes the URLs of sd_redirect_url.
+ * Every other call goes to the driver as it is.
+ *
+ * "redirect" gives the parameter `baseurl`, a URL with scheme and host and perhaps
+ * a path, followed by the path asked for, on any driver; what answers there must
+ * serve every file, for nothing is signed and the driver is not asked.
+ *
+ * "rewrite" takes the driver's own URL and sets its `scheme` and `host` and takes
+ * `trimpathprefix` off its path, each if given. Where the driver has no URL there is
+ * none. A signature that covers what was changed no longer holds.
+ *
+ * What you get has the driver's name and shares its limit of concurrent calls. Both
+ * can be used, and a wrapped driver can be wrapped again.
+ *
+ * Ownership: `driver` stays yours; free it when you like. `params`, which may be
+ *            NULL, is copied. `*out` is yours: release it with sd_driver_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_INVALID_DRIVER     no middleware has this name
+ *            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed
+ * Since:     1.0
+ */
+sd_status sd_driver_wrap(const sd_driver *driver, const char *middleware,
+                         const sd_params *params, sd_driver **out, sd_error **err);
+
+/**
  * Another handle to the same driver, for another owner. NULL if `driver` is.
  *
  * Ownership: yours; release it with sd_driver_free.

@@ -47,13 +47,8 @@ fn every_program_is_run() {
 }
 
 /// Functions whose misuse has a program of its own, beside their other tests.
-const OWN_PROGRAM: &[&str] = &[
-    "sd_conformance_",
-    "sd_driver_new",
-    "sd_driver_wrap",
-    "sd_driver_main",
-    "sd_factory_register",
-];
+const OWN_PROGRAM: &[&str] =
+    &["sd_conformance_", "sd_driver_new", "sd_driver_main", "sd_factory_register"];
 
 #[test]
 fn every_exported_function_is_called_in_a_program_and_misused() {
