@@ -5,7 +5,7 @@
 mod remote_driver;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use storagedriver::base::Base;
@@ -15,6 +15,7 @@ use storagedriver::error::{Code, Error, Result};
 use storagedriver::factory;
 use storagedriver::lease::Lease;
 use storagedriver::names::Names;
+use storagedriver::observe::{self, Level};
 use storagedriver::params::Params;
 use storagedriver::queue::Queue;
 
@@ -86,13 +87,14 @@ fn a_local_driver_goes_on_and_its_open_handles_do_not() {
 /// Answers only when told to.
 #[derive(Default)]
 struct Slow {
+    name: &'static str,
     entered: AtomicBool,
     leave: AtomicBool,
 }
 
 impl Driver for Slow {
     fn name(&self) -> &str {
-        "slow"
+        self.name
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
@@ -254,4 +256,61 @@ fn workers_of_a_server_have_drivers_and_queues_of_their_own() {
             scope.spawn(|| in_child(work));
         }
     });
+}
+
+/// A hook holds a lock while it runs, and the metrics have theirs.
+#[test]
+fn a_child_has_the_parents_hooks_and_sets_its_own_though_each_was_running() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static LEAVE: AtomicBool = AtomicBool::new(false);
+    fn stay() {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        while !LEAVE.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+    let on_log = |record: &observe::LogRecord<'_>| {
+        if record.fields_json.contains("in-log-hook") {
+            stay();
+        }
+    };
+    let on_metric = |metric: &observe::Metric<'_>| {
+        if metric.driver == "in-metric-hook" {
+            stay();
+        }
+    };
+    observe::set_log_hook(Some(Box::new(on_log)), Level::Debug as i32).unwrap();
+    observe::set_metric_hook(Some(Box::new(on_metric))).unwrap();
+    let list = |name| {
+        let driver = Base::new(Arc::new(Slow { name, ..Slow::default() }));
+        driver.list(&Context::none(), "/").map(drop)
+    };
+    let list_both = || list("in-log-hook").and_then(|()| list("in-metric-hook"));
+    std::thread::scope(|scope| {
+        for name in ["in-log-hook", "in-metric-hook"] {
+            scope.spawn(move || list(name).unwrap());
+        }
+        while CALLS.load(Ordering::SeqCst) < 2 {
+            std::thread::yield_now();
+        }
+        in_child(|| {
+            LEAVE.store(true, Ordering::SeqCst);
+            list_both().map_err(|e| e.to_string())?;
+            if CALLS.load(Ordering::SeqCst) != 4 {
+                return Err("the child has not its parent's hooks".to_string());
+            }
+            observe::set_log_hook(None, 0).map_err(|e| e.to_string())?;
+            observe::set_metric_hook(None).map_err(|e| e.to_string())?;
+            list_both().map_err(|e| e.to_string())?;
+            let text = observe::metrics_text().map_err(|e| e.to_string())?;
+            let count = r#"_outcomes_total{driver="in-log-hook",action="List",outcome="ok"} 2"#;
+            if CALLS.load(Ordering::SeqCst) != 4 || !text.contains(count) {
+                return Err(format!("hooks that are no more were called, or it is not in {text}"));
+            }
+            Ok(())
+        });
+        LEAVE.store(true, Ordering::SeqCst);
+    });
+    observe::set_log_hook(None, 0).unwrap();
+    observe::set_metric_hook(None).unwrap();
 }

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -34,14 +34,17 @@ static CURRENT: PerProcess<Mutex<Option<Runtime>>> = PerProcess::new(Mutex::new(
 /// dropped.
 pub struct Executor(Handle);
 
+fn lock() -> MutexGuard<'static, Option<Runtime>> {
+    CURRENT.get_or(|_| Mutex::default()).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The executor, started if it is not running.
 pub fn current() -> Result<Executor> {
-    let mut current = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let mut current = lock();
     if let Some(runtime) = &*current {
         return Ok(Executor(runtime.handle().clone()));
     }
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| runtime::at_shutdown(end));
+    runtime::at_shutdown("executor", end);
     let runtime = sys::with_signals_blocked(start)?;
     let executor = Executor(runtime.handle().clone());
     *current = Some(runtime);
@@ -127,8 +130,7 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
 /// Ends the threads of this process. No call is running any more; what was only
 /// waiting for its turn is dropped.
 fn end() {
-    let runtime = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(runtime) = runtime else { return };
+    let Some(runtime) = lock().take() else { return };
     // On a thread of its own: this one may belong to a runtime of the host's, on which
     // tokio refuses to wait.
     let end = move || runtime.shutdown_timeout(LONGEST_END);
