@@ -154,6 +154,8 @@ static void end(unsigned how)
     set_hook(1, 1, 0);
     if (factories > 0 || (how & 3) == 1)
         PROMISE(sd_runtime_shutdown(60000, NULL) == SD_OK);
+    if (factories || given)
+        fprintf(stderr, "not given back: %d factories, %d of all\n", factories, given);
     PROMISE(factories == 0 && given == 0);
     remove_files();
 }

@@ -96,7 +96,7 @@ case ${1-120} in
     exit
     ;;
 esac
-need_packages clang libclang-rt-14-dev
+need_packages clang libclang-rt-dev
 clean_env
 step "building the fuzz targets"
 build
