@@ -28,7 +28,7 @@ macro_rules! programs {
 
 programs! {
     callbacks conformance context custom errors factory logs misuse operations params queue
-    quiet reading runtime threads values version walking writing
+    queue_stress quiet reading refused runtime threads values version walking writing
 }
 
 #[test]
