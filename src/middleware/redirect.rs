@@ -41,7 +41,8 @@ fn base_url(text: &str) -> std::result::Result<String, &'static str> {
     if host.as_str().contains('@') {
         return Err("a redirect baseurl has no user and no password");
     }
-    if !url.path().is_ascii() {
+    let ends_in_port = host.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    if !url.path().is_ascii() || ends_in_port && host.port_u16().is_none() {
         return Err(UNREADABLE);
     }
     Ok(format!("{scheme}://{host}{}", cleaned(url.path())))
