@@ -72,7 +72,7 @@ fuzz() { # SECONDS, of which the sequences of calls get the most
         seconds=$(($1 / 4))
         [ "$target" != calls ] || seconds=$(($1 - $1 / 4))
         mkdir -p "$work/new/$target"
-        run "$target" -max_total_time=$seconds -max_len=2048 -len_control=0 \
+        run "$target" -max_total_time=$seconds -max_len=2048 -len_control=0 -entropic=0 \
             "$work/new/$target" "fuzz/corpus/$target"
         echo "$target: $(sed -n 's/^Done \([0-9]* runs in .*\)/\1/p' "$work/$target.log")"
     done
