@@ -83,7 +83,8 @@ merge() { # FOLDER
     for target in "${targets[@]}"; do
         rm -rf "$work/merged"
         mkdir -p "$work/merged" "$1/$target"
-        run "$target" -merge=1 -max_len=2048 "$work/merged" "fuzz/corpus/$target" "$1/$target"
+        run "$target" -merge=1 -use_counters=0 -max_len=2048 \
+            "$work/merged" "fuzz/corpus/$target" "$1/$target"
         rm -rf "fuzz/corpus/$target"
         mv "$work/merged" "fuzz/corpus/$target"
     done
