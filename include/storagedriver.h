@@ -2066,9 +2066,9 @@ sd_status sd_conformance_run(const sd_driver *driver, const sd_context *ctx,
  */
 typedef struct sd_runtime_options {
     size_t struct_size;
-    /** Threads for network drivers; 0: one per CPU, at most 8. */
+    /** Threads for network drivers, at most 1024; 0: one per CPU, at most 8. */
     uint32_t worker_threads;
-    /** Threads for queued calls of other drivers; 0: 64. */
+    /** Most threads for queued calls of other drivers; 0: 64. */
     uint32_t max_blocking_threads;
     /** How the names of our threads start; NULL: "sd". */
     const char *thread_name;

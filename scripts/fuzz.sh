@@ -72,7 +72,7 @@ fuzz() { # SECONDS, of which the sequences of calls get the most
         seconds=$(($1 / 4))
         [ "$target" != calls ] || seconds=$(($1 - $1 / 4))
         mkdir -p "$work/new/$target"
-        run "$target" -max_total_time=$seconds -max_len=2048 -len_control=0 \
+        run "$target" -max_total_time=$seconds -max_len=2048 -len_control=0 -entropic=0 \
             "$work/new/$target" "fuzz/corpus/$target"
         echo "$target: $(sed -n 's/^Done \([0-9]* runs in .*\)/\1/p' "$work/$target.log")"
     done
@@ -83,7 +83,8 @@ merge() { # FOLDER
     for target in "${targets[@]}"; do
         rm -rf "$work/merged"
         mkdir -p "$work/merged" "$1/$target"
-        run "$target" -merge=1 -max_len=2048 "$work/merged" "fuzz/corpus/$target" "$1/$target"
+        run "$target" -merge=1 -use_counters=0 -max_len=2048 \
+            "$work/merged" "fuzz/corpus/$target" "$1/$target"
         rm -rf "fuzz/corpus/$target"
         mv "$work/merged" "fuzz/corpus/$target"
     done

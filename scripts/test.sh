@@ -35,14 +35,15 @@ steps=(
     "examples      the examples and the registry, skopeo among its clients"
     "peers         other registries on the same directory"
     "sanitizer     C tests under ASan and UBSan, and that ASan sees the crate"
+    "fuzz          the kept inputs, and two minutes of new ones, under ASan"
     "valgrind      C tests under valgrind, openat2 left out"
     "release       the release archive builds with nothing from the network"
     "size          the stripped library"
 )
 
 packages=(build-essential clang clang-format cmake docker-registry golang-go
-    libjansson-dev libmicrohttpd-dev libsqlite3-dev libsystemd-dev nettle-dev pkg-config
-    python3 skopeo strace valgrind)
+    libclang-rt-dev libjansson-dev libmicrohttpd-dev libsqlite3-dev libsystemd-dev
+    nettle-dev pkg-config python3 skopeo strace valgrind)
 
 # ---- steps ----
 
@@ -152,6 +153,10 @@ t_sanitizer() {
     ctest --test-dir target/asan/cmake --output-on-failure --no-tests=error
 }
 
+t_fuzz() {
+    scripts/fuzz.sh 120
+}
+
 t_valgrind() {
     have_c_tests
     cmake -S . -B target/valgrind -DSTORAGEDRIVER_CARGO_PROFILE=dev \
@@ -219,7 +224,7 @@ summary() { # LOG: one line on what a step found
          /tests passed, .* tests failed out of/ { tests += $NF }
          /^Ran [0-9]+ test/ { tests += $2 }
          /^(install|readme): [0-9]+ passed/ { tests += $2 }
-         /^(size|python|go): |packages, .* faults/ { notes = notes ", " $0 }
+         /^(size|python|go|calls|values): |packages, .* faults/ { notes = notes ", " $0 }
          END { if (tests) notes = ", " tests " tests" notes; print notes }' "$1"
 }
 

@@ -177,6 +177,9 @@ impl Drop for Queue {
         let contexts: Vec<Context> = self.shared.in_flight().1.values().cloned().collect();
         contexts.iter().for_each(Context::cancel);
         self.shared.inbox.close();
+        // What was not taken goes here and now: a thread that has just answered still
+        // holds what it lies in.
+        while self.shared.inbox.next(Some(Duration::ZERO)).is_some() {}
     }
 }
 
@@ -225,6 +228,27 @@ mod tests {
         fn drop(&mut self) {
             assert_eq!(self.0.inbox.owed(), 1, "the completion came first");
         }
+    }
+
+    struct Held(#[allow(dead_code)] Arc<()>);
+
+    impl Reader for Held {
+        fn read(&mut self, _buf: &mut [u8]) -> Result<usize> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn what_was_not_taken_goes_with_the_queue() {
+        let queue = Queue::new().unwrap();
+        let accepted = queue.accept(1, &Context::none(), || Ok(())).unwrap();
+        let held_by_a_thread = queue.shared.clone();
+        let object = Arc::new(());
+        let reader: Box<dyn Reader> = Box::new(Held(object.clone()));
+        accepted.promise.keep((0, Ok(Outcome::Reader(reader))));
+        drop(queue);
+        assert_eq!(Arc::strong_count(&object), 1);
+        drop(held_by_a_thread);
     }
 
     #[test]

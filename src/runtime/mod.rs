@@ -47,8 +47,15 @@ fn current() -> &'static RwLock<Option<Config>> {
     CONFIG.get_or(|before| RwLock::new(copy(before).flatten()))
 }
 
+/// More are a mistake, and would not start anyway.
+const MOST_WORKERS: u32 = 1024;
+
 /// Sets the configuration, once and before the first driver is made.
 pub fn configure(config: Config) -> Result<()> {
+    if config.worker_threads > MOST_WORKERS {
+        let detail = format!("worker_threads is above {MOST_WORKERS}");
+        return Err(Error::invalid_argument(detail));
+    }
     let mut current = current().write().unwrap_or_else(PoisonError::into_inner);
     if USED.load(Ordering::Acquire) {
         return Err(Error::invalid_state("the library is in use already"));
