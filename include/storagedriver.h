@@ -2068,7 +2068,10 @@ typedef struct sd_runtime_options {
     size_t struct_size;
     /** Threads for network drivers, at most 1024; 0: one per CPU, at most 8. */
     uint32_t worker_threads;
-    /** Most threads for queued calls of other drivers; 0: 64. */
+    /**
+     * Most threads for queued calls of other drivers; 0: 64. There are never more than
+     * such calls in flight, and those that are idle for 10 seconds end.
+     */
     uint32_t max_blocking_threads;
     /** How the names of our threads start; NULL: "sd". */
     const char *thread_name;

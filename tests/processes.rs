@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use remote_driver::delayed;
 use storagedriver::context::Context;
 use storagedriver::driver::Driver;
+use storagedriver::factory;
+use storagedriver::params::Params;
 use storagedriver::queue::Queue;
 use support::{have, read, root};
 use tempfile::TempDir;
@@ -168,6 +170,30 @@ fn exit_with_remote_and_local_work_in_flight_is_at_once() {
     std::thread::spawn(move || Driver::stat(&*blocked, &Context::none(), "/a"));
     control.wait_for(101);
     exit(CODE);
+}
+
+#[test]
+fn queued_calls_have_no_more_threads_than_there_are_calls_in_flight() {
+    let name = "queued_calls_have_no_more_threads_than_there_are_calls_in_flight";
+    if let Some(output) = in_a_process(name) {
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    const IN_FLIGHT: u64 = 3;
+    let (queue, none) = (Queue::new().unwrap(), Context::none());
+    let driver = factory::create("inmemory", &none, &Params::new()).unwrap();
+    (0..IN_FLIGHT).for_each(|tag| queue.stat(tag, &driver, &none, "/").unwrap());
+    for tag in 0..20_000 {
+        queue.next(None).unwrap().unwrap().outcome.map(drop).unwrap();
+        queue.stat(tag, &driver, &none, "/").unwrap();
+    }
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let ours = tasks.filter(|task| {
+        let name = task.as_ref().unwrap().path().join("comm");
+        std::fs::read_to_string(name).is_ok_and(|name| name.starts_with("sd-"))
+    });
+    let ours = ours.count() as u64;
+    assert!((1..=IN_FLIGHT).contains(&ours), "{ours} threads");
 }
 
 /// A vectored write to a socket whose other end is closed: `MSG_NOSIGNAL` cannot be said

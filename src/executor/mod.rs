@@ -94,10 +94,12 @@ impl Executor {
 }
 
 impl Pool {
-    /// Runs a job on one of the threads, when one is free.
-    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        self.0.run(Box::new(move || {
-            catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|payload| log_panic(&*payload));
+    /// Runs a job on one of the threads, when one is free. It calls what it is given
+    /// when nothing is left to do but to tell of it.
+    pub fn run(&self, job: impl FnOnce(&dyn Fn()) + Send + 'static) {
+        self.0.run(Box::new(move |free| {
+            let job = AssertUnwindSafe(|| job(free));
+            catch_unwind(job).unwrap_or_else(|payload| log_panic(&*payload));
         }));
     }
 }
@@ -131,12 +133,12 @@ fn begin_thread() {
     sys::block_signals_for_good();
 }
 
-fn start_thread(job: pool::Job) -> io::Result<JoinHandle<()>> {
+fn start_thread(life: pool::Life) -> io::Result<JoinHandle<()>> {
     let thread = Thread::new().name(thread_name());
     sys::with_signals_blocked(|| {
         thread.spawn(|| {
             begin_thread();
-            job();
+            life();
         })
     })
 }

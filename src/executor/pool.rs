@@ -2,15 +2,21 @@
 //! system refuses a thread, that one panics and keeps the job: it would have failed
 //! and be done later all the same.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub type Job = Box<dyn FnOnce() + Send>;
-/// Starts a thread that does this.
-pub type Start = fn(Job) -> io::Result<JoinHandle<()>>;
+/// Says at its end, before it tells anybody, that its thread is as good as free. What
+/// is handed in next then waits for that thread and starts no other, so that there are
+/// never more of them than jobs in flight.
+pub type Job = Box<dyn FnOnce(&dyn Fn()) + Send>;
+/// The life of a thread.
+pub type Life = Box<dyn FnOnce() + Send>;
+pub type Start = fn(Life) -> io::Result<JoinHandle<()>>;
 
 /// How long a thread waits for a job before it ends. The last one stays.
 const IDLE: Duration = Duration::from_secs(10);
@@ -24,6 +30,9 @@ struct Shared {
     changed: Condvar,
     /// The last thread went.
     empty: Condvar,
+    /// Threads that will look for a job with nothing between: they start, wait, or are
+    /// at the end of one.
+    idle: AtomicUsize,
     most: usize,
     start: Start,
     idle_for: Duration,
@@ -35,8 +44,6 @@ struct State {
     /// To be joined at the end; those that went earlier are not.
     threads: BTreeMap<u64, JoinHandle<()>>,
     alive: usize,
-    /// Those of them that wait for a job, woken or not.
-    idle: usize,
     started: u64,
     ending: bool,
 }
@@ -50,7 +57,8 @@ impl Pool {
     fn with_idle(most: usize, start: Start, idle_for: Duration) -> Pool {
         let (changed, empty) = (Condvar::new(), Condvar::new());
         let (state, most) = (Mutex::default(), most.max(1));
-        Pool(Arc::new(Shared { state, changed, empty, most, start, idle_for }))
+        let idle = AtomicUsize::new(0);
+        Pool(Arc::new(Shared { state, changed, empty, idle, most, start, idle_for }))
     }
 
     /// Makes sure of a thread. From then on every job is run, or dropped at the end.
@@ -68,7 +76,7 @@ impl Pool {
             return drop(job);
         }
         state.jobs.push_back(job);
-        if state.jobs.len() <= state.idle {
+        if state.jobs.len() <= self.0.idle.load(Ordering::SeqCst) {
             self.0.changed.notify_one();
         } else if state.alive < self.0.most {
             // Refused, the job waits for one of those that are there.
@@ -82,6 +90,7 @@ impl Pool {
         state.threads.insert(number, thread);
         state.started += 1;
         state.alive += 1;
+        self.0.idle.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -118,22 +127,23 @@ impl Shared {
     fn work(&self, number: u64) {
         let mut state = self.lock();
         loop {
+            self.idle.fetch_sub(1, Ordering::SeqCst);
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                self.run(job);
                 state = self.lock();
                 continue;
             }
             if state.ending {
                 break;
             }
-            state.idle += 1;
+            self.idle.fetch_add(1, Ordering::SeqCst);
             let waited = self.changed.wait_timeout(state, self.idle_for);
             let timed_out;
             (state, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
             let wanted = state.ending || !state.jobs.is_empty() || state.alive == 1;
             if timed_out.timed_out() && !wanted {
+                self.idle.fetch_sub(1, Ordering::SeqCst);
                 state.threads.remove(&number);
                 break;
             }
@@ -142,6 +152,18 @@ impl Shared {
         if state.alive == 0 {
             self.empty.notify_all();
         }
+    }
+
+    /// Afterwards the thread is idle, as it was before.
+    fn run(&self, job: Job) {
+        let free = Cell::new(false);
+        let set_free = || {
+            if !free.replace(true) {
+                self.idle.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        job(&set_free);
+        set_free();
     }
 }
 
@@ -153,20 +175,20 @@ mod tests {
 
     use super::*;
 
-    fn started(job: Job) -> io::Result<JoinHandle<()>> {
-        thread::Builder::new().spawn(job)
+    fn started(life: Life) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().spawn(life)
     }
 
-    fn refused(_job: Job) -> io::Result<JoinHandle<()>> {
+    fn refused(_: Life) -> io::Result<JoinHandle<()>> {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// The first thread that the test's own thread asks for, and no other.
-    fn one(job: Job) -> io::Result<JoinHandle<()>> {
+    fn one(life: Life) -> io::Result<JoinHandle<()>> {
         thread_local!(static ASKED: AtomicUsize = const { AtomicUsize::new(0) });
         match ASKED.with(|asked| asked.fetch_add(1, Ordering::Relaxed)) {
-            0 => started(job),
-            _ => refused(job),
+            0 => started(life),
+            _ => refused(life),
         }
     }
 
@@ -195,7 +217,7 @@ mod tests {
         pool.ready().unwrap();
         for number in 0..100 {
             let done = done.clone();
-            pool.run(Box::new(move || done.send(number).unwrap()));
+            pool.run(Box::new(move |_| done.send(number).unwrap()));
         }
         let all: Vec<_> = (0..100).map(|_| count.recv_timeout(LONG).unwrap()).collect();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
@@ -211,7 +233,7 @@ mod tests {
         let wait = Arc::new(Mutex::new(wait));
         for _ in 0..10 {
             let (inside, wait) = (inside.clone(), wait.clone());
-            pool.run(Box::new(move || {
+            pool.run(Box::new(move |_| {
                 inside.fetch_add(1, Ordering::SeqCst);
                 let _ = wait.lock().unwrap().recv();
             }));
@@ -226,13 +248,38 @@ mod tests {
     }
 
     #[test]
+    fn never_more_threads_than_jobs_in_flight() {
+        const IN_FLIGHT: usize = 3;
+        let pool = Pool::new(64, started);
+        pool.ready().unwrap();
+        let (answer, answers) = mpsc::channel();
+        let hand_in = || {
+            let answer = answer.clone();
+            pool.run(Box::new(move |free| {
+                free();
+                answer.send(()).unwrap();
+                // Whoever got the answer is quicker than this thread.
+                thread::yield_now();
+            }));
+        };
+        (0..IN_FLIGHT).for_each(|_| hand_in());
+        for _ in 0..20_000 {
+            answers.recv_timeout(LONG).unwrap();
+            hand_in();
+        }
+        assert!(pool.0.lock().started <= IN_FLIGHT as u64, "{}", pool.0.lock().started);
+        pool.end(LONG);
+        assert_eq!(pool.0.idle.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
     fn idle_threads_end_but_the_last_one() {
         let pool = Pool::with_idle(4, started, Duration::from_millis(20));
         pool.ready().unwrap();
         let barrier = Arc::new(std::sync::Barrier::new(4));
         for _ in 0..4 {
             let barrier = barrier.clone();
-            pool.run(Box::new(move || {
+            pool.run(Box::new(move |_| {
                 barrier.wait();
             }));
         }
@@ -240,7 +287,7 @@ mod tests {
         thread::sleep(Duration::from_millis(60));
         assert_eq!(pool.0.lock().alive, 1);
         let (done, came) = mpsc::channel();
-        pool.run(Box::new(move || done.send(()).unwrap()));
+        pool.run(Box::new(move |_| done.send(()).unwrap()));
         came.recv_timeout(LONG).unwrap();
         pool.end(LONG);
     }
@@ -252,7 +299,7 @@ mod tests {
         let (begun, began) = mpsc::channel();
         let done = Arc::new(AtomicUsize::new(0));
         let first = done.clone();
-        pool.run(Box::new(move || {
+        pool.run(Box::new(move |_| {
             begun.send(()).unwrap();
             thread::sleep(Duration::from_millis(50));
             first.fetch_add(1, Ordering::SeqCst);
@@ -260,14 +307,14 @@ mod tests {
         began.recv_timeout(LONG).unwrap();
         let (dropped, second) = (Arc::new(()), done.clone());
         let held = dropped.clone();
-        pool.run(Box::new(move || {
+        pool.run(Box::new(move |_| {
             second.fetch_add(10, Ordering::SeqCst);
             drop(held);
         }));
         pool.end(LONG);
         assert_eq!(done.load(Ordering::SeqCst), 1);
         let held = dropped.clone();
-        pool.run(Box::new(move || drop(held)));
+        pool.run(Box::new(move |_| drop(held)));
         assert_eq!(Arc::strong_count(&dropped), 1);
     }
 }

@@ -160,9 +160,10 @@ async fn task_of(task: impl Future<Output = Answer>, promise: Promise) {
 }
 
 /// The same for a job.
-fn job_of(promise: Promise, job: impl FnOnce() -> Answer) -> impl FnOnce() {
-    move || {
+fn job_of(promise: Promise, job: impl FnOnce() -> Answer) -> impl FnOnce(&dyn Fn()) {
+    move |free| {
         let answer = job();
+        free();
         promise.keep(answer);
     }
 }
