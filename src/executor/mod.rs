@@ -1,9 +1,6 @@
 //! The threads of the library: one hidden tokio runtime, started by the first
 //! remote driver or queue, and afresh in a child of a fork.
 
-#[allow(unsafe_code)]
-mod sys;
-
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -42,7 +39,7 @@ pub fn current() -> Result<Executor> {
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| runtime::at_shutdown(end));
-    let runtime = sys::with_signals_blocked(start)?;
+    let runtime = runtime::with_signals_blocked(start)?;
     let executor = Executor(runtime.handle().clone());
     *current = Some(runtime);
     Ok(executor)
@@ -69,7 +66,7 @@ impl Executor {
         let job = move || {
             catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|payload| log_panic(&*payload));
         };
-        sys::with_signals_blocked(|| self.0.spawn_blocking(job));
+        runtime::with_signals_blocked(|| self.0.spawn_blocking(job));
     }
 }
 
@@ -101,7 +98,7 @@ fn start() -> Result<Runtime> {
         .thread_name(format!("{name}-worker"))
         .on_thread_start(|| {
             OURS.set(true);
-            sys::block_signals_for_good();
+            runtime::block_signals_for_good();
         })
         .enable_all()
         .build()
@@ -133,7 +130,7 @@ fn end() {
     // tokio refuses to wait.
     let end = move || runtime.shutdown_timeout(LONGEST_END);
     let builder = std::thread::Builder::new().name("sd-end".to_string());
-    if let Ok(thread) = sys::with_signals_blocked(|| builder.spawn(end)) {
+    if let Ok(thread) = runtime::with_signals_blocked(|| builder.spawn(end)) {
         let _ = thread.join();
     }
 }

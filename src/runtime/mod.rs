@@ -4,9 +4,10 @@
 #[allow(unsafe_code)]
 mod sys;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
@@ -72,6 +73,15 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
 /// Has `run` called at the end of every shutdown.
 pub fn at_shutdown(run: fn()) {
     AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+}
+
+pub use sys::{block_signals_for_good, with_signals_blocked};
+
+/// Starts a thread of the library's own: named, and without the host's signals.
+pub fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let prefix = config().thread_name.unwrap_or_else(|| "sd".to_string());
+    let builder = thread::Builder::new().name(format!("{prefix}-{name}"));
+    with_signals_blocked(|| builder.spawn(run))
 }
 
 /// What was configured, or the defaults.
