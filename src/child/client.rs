@@ -425,7 +425,9 @@ impl Driver for ChildDriver {
 
     fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         let session = self.session(ctx)?;
+        session.link.settle_uploads(ctx, path)?;
         let stream = Stream::handle(&session.link, Expect::default())?;
+        stream.uploads_to(path)?;
         stream.request(ctx, request("writer", path).truth("append", append))?;
         let object = answer(&stream, ctx).map_err(|error| error.or_path(path))?;
         let size = message::number(&object, "size").filter(|size| append || *size == 0);

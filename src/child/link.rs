@@ -53,8 +53,9 @@ struct Table {
     streams: HashMap<u32, Entry>,
     next: u32,
     leading: bool,
-    /// Who waits for what somebody else reads, by stream.
-    waiting: BTreeMap<u32, Waker>,
+    /// Who waits for what somebody else reads: by stream, and a number of their own.
+    waiting: BTreeMap<(u32, u64), Waker>,
+    next_ticket: u64,
     abandoned: usize,
     /// Why there is no connection any more.
     dead: Option<Error>,
@@ -81,6 +82,8 @@ pub struct Entry {
     pub broken: Option<Error>,
     ended: bool,
     abandoned: bool,
+    /// Of an upload, which is not over before the driver says so.
+    path: Option<String>,
     /// Something has come that the one who waits has not looked at.
     stir: bool,
 }
@@ -117,6 +120,7 @@ impl Link {
             next: 1,
             leading: false,
             waiting: BTreeMap::new(),
+            next_ticket: 0,
             abandoned: 0,
             dead: None,
             pongs: 0,
@@ -167,6 +171,25 @@ impl Link {
         Ok(id)
     }
 
+    /// Waits until uploads to a path that were freed are over in the driver as well, so
+    /// that the next one finds what they left.
+    pub fn settle_uploads(&self, ctx: &Context, path: &str) -> Result<()> {
+        self.birth.same_process()?;
+        loop {
+            let table = lock(&self.table);
+            if table.abandoned == 0 {
+                return Ok(());
+            }
+            let same = |entry: &Entry| entry.abandoned && entry.path.as_deref() == Some(path);
+            let found = table.streams.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
+            drop(table);
+            match found {
+                Some(id) => self.wait(id, ctx, |_| None::<()>).map(drop)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     // ---- reading ----
 
     /// Waits until `ready` says so of a stream; reads the socket meanwhile if nobody
@@ -178,21 +201,24 @@ impl Link {
         mut ready: impl FnMut(&mut Entry) -> Option<T>,
     ) -> Result<Option<T>> {
         self.birth.same_process()?;
+        let mut ticket = None;
         loop {
             if let Some(outcome) = self.look(id, &mut ready) {
                 return outcome;
             }
             let lead = ctx.wait(|waker| {
                 let mut table = lock(&self.table);
+                let table = &mut *table;
+                let place = (id, *ticket.get_or_insert_with(|| table.new_ticket()));
                 let ready = table.dead.is_some()
                     || table.streams.get(&id).is_none_or(|e| e.ended || e.stirred());
                 if ready || !table.leading {
-                    table.waiting.remove(&id);
+                    table.waiting.remove(&place);
                     let lead = !ready;
                     table.leading |= lead;
                     return Poll::Ready(lead);
                 }
-                table.waiting.insert(id, waker.clone());
+                table.waiting.insert(place, waker.clone());
                 Poll::Pending
             });
             match lead {
@@ -214,7 +240,7 @@ impl Link {
                 Ok(false) => {}
                 Err(error) => {
                     let mut table = lock(&self.table);
-                    table.waiting.remove(&id);
+                    ticket.map(|ticket| table.waiting.remove(&(id, ticket)));
                     table.wake_one();
                     return Err(error);
                 }
@@ -230,7 +256,7 @@ impl Link {
     ) -> Option<Result<Option<T>>> {
         let mut table = lock(&self.table);
         let table = &mut *table;
-        let entry = table.streams.get_mut(&id)?;
+        let Some(entry) = table.streams.get_mut(&id) else { return Some(Ok(None)) };
         if let Some(value) = ready(entry) {
             return Some(Ok(Some(value)));
         }
@@ -337,9 +363,7 @@ impl Link {
             table.streams.remove(&id);
             table.abandoned -= 1;
         }
-        if let Some(waker) = table.waiting.remove(&id) {
-            waker.wake();
-        }
+        table.wake_all_of(id);
         Ok(())
     }
 
@@ -472,6 +496,19 @@ impl AsFd for Link {
 }
 
 impl Table {
+    fn new_ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    fn wake_all_of(&mut self, id: u32) {
+        while let Some((&place, _)) = self.waiting.range((id, 0)..=(id, u64::MAX)).next() {
+            if let Some(waker) = self.waiting.remove(&place) {
+                waker.wake();
+            }
+        }
+    }
+
     /// Somebody who waits must become the one who reads.
     fn wake_one(&mut self) {
         if !self.leading
@@ -557,6 +594,11 @@ impl Stream {
         let mut table = lock(&self.link.table);
         let entry = table.streams.get_mut(&self.id);
         entry.map(change).ok_or_else(|| Error::new(Code::Internal, "the stream is gone"))
+    }
+
+    /// Says that the stream is an upload to a path.
+    pub fn uploads_to(&self, path: &str) -> Result<()> {
+        self.with_entry(|entry| entry.path = Some(path.to_string()))
     }
 
     pub fn request(&self, ctx: &Context, request: Request) -> Result<()> {

@@ -7,6 +7,7 @@ mod stream;
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -181,15 +182,22 @@ impl Server {
             match self.next() {
                 Next::Read(inlet) => {
                     if let Some(stream) = self.read(inlet) {
-                        stream.run(&self);
+                        self.run(&stream);
                     }
                 }
-                Next::Run(stream) => stream.run(&self),
+                Next::Run(stream) => self.run(&stream),
                 Next::Leave => break,
             }
         }
         lock(&self.pool).threads -= 1;
         self.changed.notify_all();
+    }
+
+    /// A driver that panics fails one call.
+    fn run(self: &Arc<Server>, stream: &Stream) {
+        if catch_unwind(AssertUnwindSafe(|| stream.run(self))).is_err() {
+            stream.lost(self);
+        }
     }
 
     fn next(&self) -> Next {

@@ -156,6 +156,13 @@ impl Stream {
         }
     }
 
+    /// After a panic.
+    pub fn lost(&self, server: &Server) {
+        *lock(&self.work) = Work::Ended;
+        self.fail(server, &Error::new(Code::Driver, "a bug in the driver: it panicked"), true);
+        lock(&self.inbox).running = false;
+    }
+
     // ---- answers ----
 
     fn reply(&self, server: &Server, body: &Value, end: bool) {
