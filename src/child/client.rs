@@ -170,7 +170,7 @@ impl ChildDriver {
     fn session(&self, ctx: &Context) -> Result<Arc<Session>> {
         self.birth.same_process()?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(dead) = current.session.link.death() else {
+        let Some(dead) = current.session.link.death_by_now(ctx) else {
             return Ok(current.session.clone());
         };
         let Some(restart) = &self.restart else { return Err(dead) };

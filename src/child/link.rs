@@ -145,6 +145,12 @@ impl Link {
         lock(&self.table).dead.clone()
     }
 
+    /// The same, also if the process has ended and nobody has had to do with it since.
+    pub fn death_by_now(&self, ctx: &Context) -> Option<Error> {
+        let ended = self.process.as_ref().is_some_and(|process| process.has_ended());
+        self.death().or_else(|| ended.then(|| self.wait_for_death(ctx)))
+    }
+
     fn open(&self, expect: Expect) -> Result<u32> {
         self.birth.same_process()?;
         let mut table = lock(&self.table);
@@ -287,6 +293,7 @@ impl Link {
             if lead.over.is_some() {
                 return self.over(ctx, &lead);
             }
+            ctx.status()?;
             if let Err(fault) = self.read_some(&mut lead) {
                 lead.over = Some(Some(fault));
                 continue;
@@ -294,7 +301,6 @@ impl Link {
             if done(self) {
                 return Ok(());
             }
-            ctx.status()?;
         }
     }
 

@@ -182,6 +182,10 @@ impl Process {
         observe::log(level, "child", &Context::none(), how, &[("driver", &self.driver)]);
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.lock().exit.is_some()
+    }
+
     /// Keeps what the process printed, and logs whole lines.
     pub fn heard(&self, bytes: &[u8]) {
         let mut state = self.lock();
