@@ -2117,6 +2117,43 @@ sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err
  */
 sd_status sd_runtime_shutdown(uint64_t timeout_ms, sd_error **err);
 
+/* ---- 16. Drivers in a process of their own --------------------------------------- */
+
+/**
+ * The whole main() of a program registry-storage-NAME.
+ *
+ * sd_factory_create starts such a program for a name that it does not have, if it
+ * finds it in the directories of sd_runtime_options.driver_path or else of the
+ * environment's SD_DRIVER_PATH, or in PATH; never in the current directory. The
+ * driver then works as one in the process does, in its own address space: if it dies,
+ * calls fail with SD_ERR_DRIVER_DIED. What is spoken between the two is in
+ * docs/driver-protocol.md, so that the program need not use this library at all.
+ *
+ * This function makes the driver with the parameters that the host has sent, as
+ * sd_factory_register has it for one in the process, and serves it until the host has
+ * no more use for it or has ended. It prints to the standard error why it cannot; the
+ * host puts that into its log.
+ *
+ * The host takes these parameters for itself: `processrestart` (false): start the
+ * program again for the next call after it died, though not more often than every
+ * 100 ms, later 30 s; `processstarttimeout` (10000): how many milliseconds it may
+ * take to be ready; `processargv` (false): hand the parameters over as argv[1] as
+ * well, where others can read them; `process` (false): use a program even if the
+ * library has a driver of that name.
+ *
+ * `name` is the driver's, in errors and metrics; NULL: what follows
+ * "registry-storage-" in argv[0]. `vtable` NULL: the library's own driver of that
+ * name.
+ *
+ * Ownership: `vtable` is copied. `user` goes to its free before this returns.
+ * Threads:   one call in a process. The slots are called by threads of the library.
+ * Errors:    returns what main should: 0 when the host is done, 1 after a failure, 2
+ *            when no host has started the program or an argument is wrong
+ * Since:     1.0
+ */
+int sd_driver_main(int argc, char **argv, const char *name,
+                   const sd_factory_vtable *vtable, void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::Base;
+use crate::child::{self, ChildDriver};
 use crate::context::Context;
 use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
@@ -46,16 +47,55 @@ fn added() -> &'static RwLock<Added> {
     })
 }
 
-/// Makes the driver called `name`: `InvalidDriver` if there is none.
+/// Asks for a process of its own, also for a driver that the library has.
+const PROCESS: &str = "process";
+
+/// Makes the driver called `name`: `InvalidDriver` if there is none, neither here nor
+/// as a program.
 pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     ctx.status()?;
     // Before the constructor, so that it ends after it.
     let _busy = Busy::begin();
+    let mut params = std::borrow::Cow::Borrowed(params);
+    let apart = params.reader().boolean(PROCESS, false)?;
+    if !apart && params.get(PROCESS).is_some() {
+        params.to_mut().remove(PROCESS);
+    }
+    let constructor = if apart { None } else { constructor(name) };
+    let driver = match constructor {
+        Some(constructor) => constructor(ctx, &params),
+        None => start(name, ctx, &params),
+    };
+    Ok(Arc::new(Base::new(driver.map_err(|error| error.with_driver(name))?)))
+}
+
+fn constructor(name: &str) -> Option<Constructor> {
     let added = || added().read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-    let constructor = built_in(name).or_else(added);
-    let constructor = constructor.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
-    let driver = constructor(ctx, params).map_err(|error| error.with_driver(name))?;
-    Ok(Arc::new(Base::new(driver)))
+    built_in(name).or_else(added)
+}
+
+/// A driver that is a program of its own.
+fn start(name: &str, ctx: &Context, params: &Params) -> Result<Arc<dyn Driver>> {
+    let config = runtime::config();
+    let wanted = check_name(name).is_ok() && !config.no_children;
+    let program = if wanted { child::find(name, &config) } else { None };
+    let program = program.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
+    Ok(Arc::new(ChildDriver::create(name, &program, ctx, params)?))
+}
+
+/// What the program `registry-storage-NAME` does: serves a driver to the host that
+/// started it, until that host has no more use for it. Without a constructor, the
+/// library's own driver called `name`.
+pub fn serve(name: &str, constructor: Option<Constructor>) -> Result<()> {
+    child::serve_inherited(&|_, ctx, params| {
+        let Some(constructor) = &constructor else {
+            // A program would start itself again, and so on.
+            let own =
+                self::constructor(name).ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
+            return Ok(Arc::new(Base::new(own(ctx, params)?)));
+        };
+        Ok(Arc::new(Base::new(constructor(ctx, params)?)))
+    })
 }
 
 /// The driver under the middleware called `middleware`: `InvalidDriver` if there is

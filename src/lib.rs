@@ -10,6 +10,7 @@
 )]
 
 pub mod base;
+pub mod child;
 pub mod conformance;
 pub mod context;
 pub mod driver;

@@ -78,6 +78,10 @@ impl Params {
         self.0.insert(key.to_string(), value.into());
     }
 
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Sets a key to any JSON value.
     pub fn set_json(&mut self, key: &str, json: &str) -> Result<()> {
         let value = parse(json)?;

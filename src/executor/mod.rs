@@ -3,8 +3,6 @@
 //! start afresh in a child of a fork.
 
 mod pool;
-#[allow(unsafe_code)]
-mod sys;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -51,7 +49,7 @@ pub fn current() -> Result<Executor> {
         return Ok(Executor(runtime.handle().clone()));
     }
     runtime::at_shutdown("executor", end);
-    let runtime = sys::with_signals_blocked(start)?;
+    let runtime = runtime::with_signals_blocked(start)?;
     let executor = Executor(runtime.handle().clone());
     threads.runtime = Some(runtime);
     Ok(executor)
@@ -130,12 +128,12 @@ fn thread_name() -> String {
 /// What each thread of ours begins with.
 fn begin_thread() {
     OURS.set(true);
-    sys::block_signals_for_good();
+    runtime::block_signals_for_good();
 }
 
 fn start_thread(life: pool::Life) -> io::Result<JoinHandle<()>> {
     let thread = Thread::new().name(thread_name());
-    sys::with_signals_blocked(|| {
+    runtime::with_signals_blocked(|| {
         thread.spawn(|| {
             begin_thread();
             life();
@@ -212,7 +210,7 @@ fn end() {
     let waited = std::thread::scope(|scope| {
         let end = || take().map(|runtime| runtime.shutdown_timeout(LONGEST_END));
         let builder = Thread::new().name("sd-end".to_string());
-        let thread = sys::with_signals_blocked(|| builder.spawn_scoped(scope, end));
+        let thread = runtime::with_signals_blocked(|| builder.spawn_scoped(scope, end));
         thread.is_ok_and(|thread| thread.join().is_ok())
     });
     if let (false, Some(runtime)) = (waited, take()) {

@@ -44,16 +44,19 @@ impl DriverValue {
 /// Looks the name up among the built-in drivers and those added with
 /// sd_factory_register, checks `params`, and opens whatever the driver needs before
 /// its first operation. Unknown parameter keys are refused, so that a misspelt key
-/// is found here and not in production.
+/// is found here and not in production. For a name that nobody has it starts the
+/// program registry-storage-NAME, see section 16.
 ///
 /// Ownership: `params`, which may be NULL, is copied; you may free it at once.
 ///            `*out` is yours: release it with sd_driver_free. Readers, writers
 ///            and walkers keep the driver alive, so the order of freeing does not
 ///            matter.
 /// Threads:   any, concurrently.
-/// Errors:    SD_ERR_INVALID_DRIVER     no driver has this name
+/// Errors:    SD_ERR_INVALID_DRIVER     no driver has this name, nor a program
 ///            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed;
 ///                                      the message names the key, never a secret
+///            SD_ERR_DRIVER_VERSION     the program speaks another protocol
+///            SD_ERR_DRIVER_DIED        it ended instead of being ready
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sd_factory_create(

@@ -8,11 +8,13 @@ mod sys;
 pub use per_process::{PerProcess, copy};
 #[cfg(test)]
 pub use sys::in_child;
+pub use sys::{block_signals_for_good, with_signals_blocked};
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
@@ -94,6 +96,13 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
 pub fn at_shutdown(module: &'static str, run: fn()) {
     let last = AT_SHUTDOWN.get_or(|_| Mutex::default());
     last.lock().unwrap_or_else(PoisonError::into_inner).insert(module, run);
+}
+
+/// Starts a thread of the library's own: named, and without the host's signals.
+pub fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let prefix = config().thread_name.unwrap_or_else(|| "sd".to_string());
+    let builder = thread::Builder::new().name(format!("{prefix}-{name}"));
+    with_signals_blocked(|| builder.spawn(run))
 }
 
 /// What was configured, or the defaults.

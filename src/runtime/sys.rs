@@ -1,6 +1,8 @@
-//! What safe Rust does not offer: a handler for forks, and a list that needs no lock.
+//! What safe Rust does not offer: a handler for forks, a list that needs no lock, and
+//! what signals a thread blocks.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -75,6 +77,45 @@ impl<T> Drop for Pile<T> {
             next = layer.below;
         }
     }
+}
+
+/// Signals that a thread brings upon itself must reach it.
+const SYNCHRONOUS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// Blocks every other signal on this thread, so that the host's handlers run on
+/// the host's threads. Gives back what was blocked before.
+fn block_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: fills `set`.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    for signal in SYNCHRONOUS {
+        // SAFETY: `set` was filled above; the numbers are signals.
+        unsafe { libc::sigdelset(set.as_mut_ptr(), signal) };
+    }
+    // SAFETY: reads `set` and fills `before`; it cannot fail with SIG_SETMASK.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), before.as_mut_ptr()) };
+    // SAFETY: filled by the call above.
+    unsafe { before.assume_init() }
+}
+
+/// For the start of a thread of ours.
+pub fn block_signals_for_good() {
+    block_signals();
+}
+
+/// Runs `start`, which may make threads: they begin with every signal blocked.
+pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    struct Restore(libc::sigset_t);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the set is one that `pthread_sigmask` gave.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+        }
+    }
+    let _restore = Restore(block_signals());
+    start()
 }
 
 /// Runs `work` in a child of a fork: whether it came to its end and was true.
