@@ -56,3 +56,14 @@ fn a_driver_in_c_in_a_process_keeps_every_promise() {
     params.set("path", folder.path().join("store.db").to_str().unwrap());
     run_suite("sqlite", &program, &params);
 }
+
+#[test]
+fn a_driver_in_python_in_a_process_keeps_every_promise() {
+    let program = root().join("examples/python-driver/registry-storage-pydir");
+    let store = tempfile::tempdir().unwrap();
+    let mut params = Params::new();
+    params.set("rootdirectory", store.path().to_str().unwrap());
+    run_suite("pydir", &program, &params);
+    let left: Vec<_> = std::fs::read_dir(store.path()).unwrap().collect();
+    assert!(left.is_empty(), "the suite left {left:?}");
+}
