@@ -1,5 +1,6 @@
 //! Drivers by name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -56,22 +57,30 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     ctx.status()?;
     // Before the constructor, so that it ends after it.
     let _busy = Busy::begin();
-    let mut params = std::borrow::Cow::Borrowed(params);
-    let apart = params.reader().boolean(PROCESS, false)?;
-    if !apart && params.get(PROCESS).is_some() {
-        params.to_mut().remove(PROCESS);
-    }
-    let constructor = if apart { None } else { constructor(name) };
-    let driver = match constructor {
-        Some(constructor) => constructor(ctx, &params),
-        None => start(name, ctx, &params),
+    let driver = match constructor(name, params)? {
+        Some((constructor, params)) => constructor(ctx, &params),
+        None => start(name, ctx, params),
     };
     Ok(Arc::new(Base::new(driver.map_err(|error| error.with_driver(name))?)))
 }
 
-fn constructor(name: &str) -> Option<Constructor> {
-    let added = || added().read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-    built_in(name).or_else(added)
+/// What makes a driver in this process, and of what; `None`: a program.
+fn constructor<'p>(
+    name: &str,
+    params: &'p Params,
+) -> Result<Option<(Constructor, Cow<'p, Params>)>> {
+    if let Some(constructor) = built_in(name) {
+        let mut params = Cow::Borrowed(params);
+        if params.reader().boolean(PROCESS, false)? {
+            return Ok(None);
+        }
+        if params.get(PROCESS).is_some() {
+            params.to_mut().remove(PROCESS);
+        }
+        return Ok(Some((constructor, params)));
+    }
+    let added = added().read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+    Ok(added.map(|constructor| (constructor, Cow::Borrowed(params))))
 }
 
 /// A driver that is a program of its own.
@@ -87,15 +96,10 @@ fn start(name: &str, ctx: &Context, params: &Params) -> Result<Arc<dyn Driver>> 
 /// started it, until that host has no more use for it. Without a constructor, the
 /// library's own driver called `name`.
 pub fn serve(name: &str, constructor: Option<Constructor>) -> Result<()> {
-    child::serve_inherited(&|_, ctx, params| {
-        let Some(constructor) = &constructor else {
-            // A program would start itself again, and so on.
-            let own =
-                self::constructor(name).ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
-            return Ok(Arc::new(Base::new(own(ctx, params)?)));
-        };
-        Ok(Arc::new(Base::new(constructor(ctx, params)?)))
-    })
+    // No other: a program would start itself again, and so on.
+    let constructor = constructor.or_else(|| built_in(name));
+    let constructor = constructor.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
+    child::serve_inherited(&|_, ctx, params| Ok(Arc::new(Base::new(constructor(ctx, params)?))))
 }
 
 /// The driver under the middleware called `middleware`: `InvalidDriver` if there is

@@ -3,6 +3,7 @@
 
 #[path = "common/remote_driver.rs"]
 mod remote_driver;
+mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -313,4 +314,44 @@ fn a_child_has_the_parents_hooks_and_sets_its_own_though_each_was_running() {
     });
     observe::set_log_hook(None, 0).unwrap();
     observe::set_metric_hook(None).unwrap();
+}
+
+#[test]
+fn a_driver_in_a_process_of_its_own_does_not_outlive_a_fork_and_a_new_one_works() {
+    let folder = support::program::driver_programs(&["inmemory"]);
+    let program = folder.path().join("registry-storage-inmemory");
+    let ctx = Context::none();
+    let start = || {
+        let child =
+            storagedriver::child::ChildDriver::create("inmemory", &program, &ctx, &Params::new());
+        child.map(|child| Base::new(Arc::new(child)))
+    };
+    let driver = start().unwrap();
+    driver.put_content(&ctx, "/a", b"abc").unwrap();
+    let mut reader = driver.reader(&ctx, "/a", 0).unwrap();
+    let mut writer = driver.writer(&ctx, "/b", false).unwrap();
+    let mut walker = driver.walker(&ctx, "/", &Default::default()).unwrap().unwrap();
+    writer.write(b"x").unwrap();
+    // The child frees its copies, which the driver's process must not hear of.
+    let copies =
+        std::mem::ManuallyDrop::new(std::cell::RefCell::new(Some((reader, writer, walker))));
+    in_child(|| {
+        let (mut reader, mut writer, mut walker) = copies.borrow_mut().take().ok_or("none")?;
+        expect(driver.stat(&ctx, "/a"), Code::Forked)?;
+        expect(driver.writer(&ctx, "/b", true).map(drop), Code::Forked)?;
+        expect(reader.read(&mut [0; 8]), Code::Forked)?;
+        expect(writer.write(b"x"), Code::Forked)?;
+        expect(writer.close(&ctx), Code::Forked)?;
+        expect(walker.next(), Code::Forked)?;
+        drop((reader, writer, walker));
+        let own = start().map_err(|e| e.to_string())?;
+        own.put_content(&ctx, "/a", b"new").map_err(|e| e.to_string())?;
+        drop(own);
+        storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
+    });
+    (reader, writer, walker) = copies.borrow_mut().take().unwrap();
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 3);
+    writer.commit(&ctx).unwrap();
+    assert!(walker.next().unwrap().is_some());
+    assert_eq!(driver.get_content(&ctx, "/b").unwrap(), b"x");
 }

@@ -549,7 +549,8 @@ impl Entry {
                     allowed.ok_or_else(|| format!("more data on stream {id} than was allowed"))?;
             }
             _ => {
-                if !self.asked && !(header.kind == Kind::Error && header.end) {
+                let fits = self.asked || (header.kind == Kind::Error && header.end);
+                if !fits {
                     return Err(format!("a second answer on stream {id}"));
                 }
                 self.asked = self.many && !header.end;

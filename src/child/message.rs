@@ -312,7 +312,6 @@ pub fn host_hello(driver: &str, params: &Params) -> Vec<u8> {
 /// What a host's hello says.
 pub struct HostHello {
     pub major: u64,
-    pub minor: u64,
     pub driver: String,
     pub window: u32,
     pub params: Params,
@@ -320,11 +319,10 @@ pub struct HostHello {
 
 pub fn host_hello_from(body: &[u8]) -> Result<HostHello> {
     let object = parse(body)?;
-    let (major, minor) = protocol(&object).unwrap_or((0, 0));
+    let (major, _minor) = protocol(&object).unwrap_or((0, 0));
     let params = object.get("parameters").map_or("{}".to_string(), Value::to_string);
     Ok(HostHello {
         major,
-        minor,
         driver: text(&object, "driver").unwrap_or_default().to_string(),
         window: window(&object).unwrap_or(WINDOW),
         params: Params::from_json(&params)?,

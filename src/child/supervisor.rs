@@ -3,6 +3,7 @@
 //! as there is one.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -102,18 +103,21 @@ fn run(bell: &OwnedFd) {
         let processes: Vec<Arc<Process>> =
             with(|supervisor| supervisor.watched.iter().map(|w| w.process.clone()).collect());
         for process in processes {
-            listen(&process);
-            if process.patience().is_some_and(|left| left.is_zero()) {
-                process.kill();
-            }
-            if let Some(exit) = process.reap() {
-                listen(&process);
-                with(|supervisor| {
-                    supervisor.watched.retain(|w| !Arc::ptr_eq(&w.process, &process))
-                });
-                process.ended(exit);
-            }
+            // A host's log hook may panic.
+            let _ = catch_unwind(AssertUnwindSafe(|| look_after(&process)));
         }
+    }
+}
+
+fn look_after(process: &Arc<Process>) {
+    if process.patience().is_some_and(|left| left.is_zero()) {
+        process.kill();
+    }
+    let exit = process.reap();
+    listen(process);
+    if let Some(exit) = exit {
+        with(|supervisor| supervisor.watched.retain(|w| !Arc::ptr_eq(&w.process, process)));
+        process.ended(exit);
     }
 }
 

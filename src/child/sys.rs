@@ -76,7 +76,7 @@ pub fn spawn(
     output: BorrowedFd<'_>,
     socket: BorrowedFd<'_>,
 ) -> Result<i32, Errno> {
-    let mut actions = actions(output, socket)?;
+    let actions = actions(output, socket)?;
     let attributes = attributes()?;
     let mut argv: Vec<*mut c_char> = Vec::with_capacity(arguments.len() + 2);
     argv.push(program.as_ptr().cast_mut());
@@ -89,7 +89,7 @@ pub fn spawn(
         libc::posix_spawn(
             &mut pid,
             program.as_ptr(),
-            &mut actions.0,
+            &actions.0,
             &attributes.0,
             argv.as_ptr(),
             environ,

@@ -64,7 +64,8 @@ pub fn serve(socket: OwnedFd, make: Make<'_>) -> Result<()> {
         }
     };
     let answer = DriverHello {
-        minor: hello.minor.min(MINOR),
+        // The lower of the two; there is none below it.
+        minor: MINOR,
         driver: Some(driver.name().to_string()),
         window: WINDOW,
         capabilities: driver.capabilities(),
