@@ -81,13 +81,10 @@ static void call_value_getters(struct frame *f)
 }
 static void call_names(struct frame *f)
 {
-    sd_names *names = draw() % 2 ? any(f, NAMES) : CALL(sd_names_new, );
-    if (f->pins == 0 && names)
-        keep(NAMES, names);
-    /* With a full table it is gone already. */
-    names = any(f, NAMES);
-    sd_status status = CALL(sd_names_push, names, draw_text(f));
-    known(f, status);
+    if (draw() % 2)
+        keep(NAMES, CALL(sd_names_new, ));
+    sd_names *names = any(f, NAMES);
+    known(f, CALL(sd_names_push, names, draw_text(f)));
 }
 static void call_file_info_new(struct frame *f)
 {
@@ -299,6 +296,23 @@ static void call_driver(struct frame *f)
     sd_driver *other = CALL(sd_driver_ref, driver);
     PROMISE((other == NULL) == f->wrong);
     keep(DRIVER, other);
+}
+
+static void call_driver_wrap(struct frame *f)
+{
+    static const char *const keys[] = {"baseurl", "host", "scheme", "trimpathprefix"};
+    void *out;
+    const sd_driver *driver = any(f, DRIVER);
+    unsigned n = draw();
+    const char *name = n < 224 ? n % 2 ? "redirect" : "rewrite" : draw_text(f);
+    sd_params *own = n % 8 < 6 ? sd_params_new() : NULL;
+    const sd_params *params = own ? own : any_or_null(f, PARAMS);
+    if (own)
+        sd_params_set_string(own, keys[n % 2 ? 0 : n / 2 % COUNT(keys)],
+                             n % 16 < 12 ? "http://x" : optional_text(f));
+    sd_driver **place = out_of(f, &out);
+    got(DRIVER, FALLIBLE(f, sd_driver_wrap, driver, name, params, place), out, 0);
+    sd_params_free(own);
 }
 
 /* ---- 13: hooks ---- */

@@ -2,7 +2,6 @@
 //! no waiting, and once there are threads again everything works. tests/c/refused.c says
 //! the same of local drivers.
 
-#[allow(dead_code)]
 #[path = "common/remote_driver.rs"]
 mod remote_driver;
 
