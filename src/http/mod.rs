@@ -1,0 +1,2 @@
+//! What network drivers share: connections, retries, ranged reads, buffers. It does
+//! not know which service it speaks to.
