@@ -36,7 +36,10 @@ struct Shared {
 enum Source {
     None,
     Given(Arc<Held>),
-    Found { http: SharedHttpClient, region: Option<Region> },
+    Found {
+        http: SharedHttpClient,
+        region: Option<Region>,
+    },
     #[cfg(test)]
     Test(Box<dyn ProvideCredentials>),
 }
@@ -63,12 +66,14 @@ impl Signers {
     pub fn new(keys: &Keys, region: &str, http: SharedHttpClient) -> Signers {
         Signers::from_source(match keys {
             Keys::None => Source::None,
-            Keys::Given { access, secret, token } => Source::Given(Held::new(
-                Credentials::new(access, secret, token.clone(), None, "parameters"),
-            )),
-            Keys::Found => {
-                Source::Found { http, region: Some(Region::new(region.to_string())) }
-            }
+            Keys::Given { access, secret, token } => Source::Given(Held::new(Credentials::new(
+                access,
+                secret,
+                token.clone(),
+                None,
+                "parameters",
+            ))),
+            Keys::Found => Source::Found { http, region: Some(Region::new(region.to_string())) },
         })
     }
 
@@ -188,6 +193,7 @@ fn reasons(error: &CredentialsError) -> String {
         source = cause.source();
     }
     let of_process = text.contains("process");
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    let line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
     if of_process { String::new() } else { line }
 }

@@ -34,7 +34,8 @@ mod tests {
         ] {
             assert!(is_of_aws(good), "{good}");
         }
-        for bad in ["", "nowhere", "us-east", "us-east-", "default", "US-EAST-1", "us east-1", "1"] {
+        for bad in ["", "nowhere", "us-east", "us-east-", "default", "US-EAST-1", "us east-1", "1"]
+        {
             assert!(!is_of_aws(bad), "{bad}");
         }
     }

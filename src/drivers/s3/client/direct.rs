@@ -133,7 +133,8 @@ impl Inner {
             failure.error = failure.error.with_retryable(true);
         }
         // The answer to a head has no body that would say why.
-        let refused = failure.status == 403 && (failure.code.is_empty() || failure.code == "RequestTimeTooSkewed");
+        let refused = failure.status == 403
+            && (failure.code.is_empty() || failure.code == "RequestTimeTooSkewed");
         if refused && self.set_clock(headers) {
             failure.error = failure.error.with_retryable(true);
         }

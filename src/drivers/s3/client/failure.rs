@@ -50,7 +50,8 @@ impl Failure {
                 let wait = error.retry_after();
                 let error = error.with_code(meaning);
                 // Damage on the way is not there the next time.
-                let error = error.clone().with_retryable(error.is_retryable() || meaning == Code::Corrupt);
+                let error =
+                    error.clone().with_retryable(error.is_retryable() || meaning == Code::Corrupt);
                 match wait {
                     Some(wait) => error.with_retry_after(wait),
                     None => error,
@@ -78,19 +79,22 @@ impl Failure {
             let code = error.code().unwrap_or_default().to_string();
             let message = error.message().unwrap_or_default().to_string();
             if (200..300).contains(&status) && code.is_empty() {
-                let error = Error::new(Code::Unavailable, "the server's answer cannot be understood");
+                let error =
+                    Error::new(Code::Unavailable, "the server's answer cannot be understood");
                 return Failure { status, code, error: error.with_http_status(i32::from(status)) };
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             // Some failures come after the head of a success.
-            let status = if status.is_success() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
+            let status =
+                if status.is_success() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
             return Failure::new(status, &headers, code, &message);
         }
         of_source(&error).into()
     }
 
     pub fn is_missing_object(&self) -> bool {
-        self.status == 404 && matches!(self.code.as_str(), "" | "NoSuchKey" | "NotFound" | "NoSuchVersion")
+        self.status == 404
+            && matches!(self.code.as_str(), "" | "NoSuchKey" | "NotFound" | "NoSuchVersion")
     }
 
     pub fn is_missing_upload(&self) -> bool {
@@ -99,14 +103,20 @@ impl Failure {
 
     /// No object can have such a key.
     pub fn is_key_too_long(&self) -> bool {
-        matches!(self.code.as_str(), "KeyTooLongError" | "KeyTooLong" | "InvalidURI" | "XMinioInvalidObjectName")
+        matches!(
+            self.code.as_str(),
+            "KeyTooLongError" | "KeyTooLong" | "InvalidURI" | "XMinioInvalidObjectName"
+        )
     }
 
     /// Other credentials may help.
     pub fn is_of_credentials(&self) -> bool {
         matches!(
             self.code.as_str(),
-            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "InvalidToken"
+            "ExpiredToken"
+                | "ExpiredTokenException"
+                | "TokenRefreshRequired"
+                | "InvalidToken"
                 | "InvalidAccessKeyId"
         )
     }
@@ -122,18 +132,37 @@ fn text_of(document: &str, tag: &str) -> Option<String> {
 /// The servers' words that say more than the status.
 fn meaning(code: &str) -> Option<Code> {
     Some(match code {
-        "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests"
-        | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "RequestThrottled"
-        | "SlowDownRead" | "SlowDownWrite" => Code::Throttled,
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "RequestThrottled"
+        | "SlowDownRead"
+        | "SlowDownWrite" => Code::Throttled,
         "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "OperationAborted"
         | "IncompleteBody" => Code::Unavailable,
-        "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch"
+        "BadDigest"
+        | "XAmzContentSHA256Mismatch"
+        | "XAmzContentChecksumMismatch"
         | "ContentSHA256Mismatch" => Code::Corrupt,
-        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken"
-        | "ExpiredTokenException" | "InvalidToken" | "TokenRefreshRequired"
-        | "RequestTimeTooSkewed" | "RequestExpired" | "AccountProblem" | "AllAccessDisabled"
-        | "AuthorizationHeaderMalformed" | "InvalidObjectState" => Code::Permission,
-        "QuotaExceeded" | "QuotaExceededException" | "XMinioStorageFull"
+        "AccessDenied"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "AccountProblem"
+        | "AllAccessDisabled"
+        | "AuthorizationHeaderMalformed"
+        | "InvalidObjectState" => Code::Permission,
+        "QuotaExceeded"
+        | "QuotaExceededException"
+        | "XMinioStorageFull"
         | "XMinioAdminBucketQuotaExceeded" => Code::NoSpace,
         "EntityTooLarge" | "KeyTooLongError" | "KeyTooLong" => Code::InvalidArgument,
         "PreconditionFailed" | "ConditionalRequestConflict" => Code::Conflict,

@@ -71,11 +71,8 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(&parameters.user_agent);
         }
-        let options = Options {
-            skip_verify: parameters.skip_verify,
-            user_agent,
-            ..Options::default()
-        };
+        let options =
+            Options { skip_verify: parameters.skip_verify, user_agent, ..Options::default() };
         let engine = Engine::new(&options)?;
         let place = Place::of(&parameters)?;
         let redirect_place = match &parameters.redirect_endpoint {

@@ -55,7 +55,10 @@ impl Client {
             let head = head_of(answer.status(), answer.headers())?;
             let start = start_of(answer.status(), answer.headers());
             if start != range.start {
-                return Err(Error::new(Code::Driver, "the server gives another range than asked for"));
+                return Err(Error::new(
+                    Code::Driver,
+                    "the server gives another range than asked for",
+                ));
             }
             let len = length_of(answer.headers()).unwrap_or_default();
             Ok(Fetched::Found(Found { head, start, len, body: answer.into_body() }))
@@ -225,9 +228,10 @@ impl Client {
         let request = self.0.sdk.delete_objects().bucket(&self.0.parameters.bucket).delete(delete);
         // Some servers want this one and know no other checksum.
         let request = request.customize().mutate_request(|request| {
-            let md5 = request.body().bytes().map(|body| {
-                hash::md5_base64(&[bytes::Bytes::copy_from_slice(body)])
-            });
+            let md5 = request
+                .body()
+                .bytes()
+                .map(|body| hash::md5_base64(&[bytes::Bytes::copy_from_slice(body)]));
             if let Some(md5) = md5 {
                 request.headers_mut().insert("content-md5", md5);
             }
@@ -236,7 +240,9 @@ impl Client {
         let failed = answer.errors.unwrap_or_default().into_iter().filter_map(|one| {
             let code = one.code.unwrap_or_default();
             let missing = matches!(code.as_str(), "NoSuchKey" | "NoSuchVersion");
-            (!missing).then(|| KeyFailure::new(one.key.unwrap_or_default(), code, &one.message.unwrap_or_default()))
+            (!missing).then(|| {
+                KeyFailure::new(one.key.unwrap_or_default(), code, &one.message.unwrap_or_default())
+            })
         });
         Ok(failed.collect())
     }

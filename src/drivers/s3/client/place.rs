@@ -167,7 +167,10 @@ mod tests {
     #[test]
     fn addresses_of_aws_and_of_others() {
         for (json, expected) in [
-            (r#"{"bucket":"b1x","region":"eu-west-3"}"#, "https://b1x.s3.eu-west-3.amazonaws.com/k"),
+            (
+                r#"{"bucket":"b1x","region":"eu-west-3"}"#,
+                "https://b1x.s3.eu-west-3.amazonaws.com/k",
+            ),
             (
                 r#"{"bucket":"b1x","region":"eu-west-3","secure":false}"#,
                 "http://b1x.s3.eu-west-3.amazonaws.com/k",

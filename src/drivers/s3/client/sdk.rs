@@ -126,7 +126,12 @@ impl Client {
         taken(&aside)
     }
 
-    pub(super) async fn sdk_put(&self, key: &str, body: Body, digests: &Digests) -> Outcome<String> {
+    pub(super) async fn sdk_put(
+        &self,
+        key: &str,
+        body: Body,
+        digests: &Digests,
+    ) -> Outcome<String> {
         let inner = &*self.0;
         let stored = Stored::with(&inner.parameters);
         let request = inner

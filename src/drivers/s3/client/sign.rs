@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
 
 use super::super::credentials::Held;
 use super::super::keys::escape_all;
@@ -167,14 +168,8 @@ fn push_names(signed: &[(&str, &str)], text: &mut String) {
     }
 }
 
-fn signature(
-    canonical: &str,
-    time: &Time,
-    now: SystemTime,
-    place: &Place,
-    held: &Held,
-) -> String {
-    let digest = hash::sha256_hex(canonical.as_bytes());
+fn signature(canonical: &str, time: &Time, now: SystemTime, place: &Place, held: &Held) -> String {
+    let digest = hash::hex(&Sha256::digest(canonical.as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{}\n{}\n{digest}", time.stamp, time.scope(place));
     let key = held.day_key.get(held.credentials.secret_access_key(), now, time.day(), place);
     calculate_signature(&*key, to_sign.as_bytes())

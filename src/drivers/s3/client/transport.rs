@@ -94,9 +94,7 @@ async fn send(
     parts.headers.remove(X_AMZ_USER_AGENT);
     let body = whole(body).await.map_err(|error| ConnectorError::user(error.into()))?;
     let request = http::Request::from_parts(parts, Body::from(body));
-    let response = engine.send(request).await.map_err(|error| {
-        ConnectorError::io(error.into())
-    })?;
+    let response = engine.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;
     let response = match aside.filter(|_| response.status().is_success()) {
         None => response.map(SdkBody::from_body_1_x),
         Some(aside) => {

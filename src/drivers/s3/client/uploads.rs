@@ -205,9 +205,10 @@ impl Client {
             }
             if answer.is_truncated == Some(true) {
                 // Some servers leave the markers out; the last entry is where they would be.
-                let said = answer.next_key_marker.filter(|marker| !marker.is_empty()).map(|marker| {
-                    (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
-                });
+                let said =
+                    answer.next_key_marker.filter(|marker| !marker.is_empty()).map(|marker| {
+                        (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
+                    });
                 page.next = said.or(last);
             }
             Ok(page)

@@ -120,9 +120,7 @@ fn every_key_is_taken_in_every_form() {
         (r#"{"rootdirectory":"//a/b//"}"#, |p| p.root == "a/b"),
         (r#"{"rootdirectory":7}"#, |p| p.root == "7"),
         (r#"{"storageclass":"none"}"#, |p| p.storage_class.is_none()),
-        (r#"{"storageclass":"Glacier_IR"}"#, |p| {
-            p.storage_class.as_deref() == Some("GLACIER_IR")
-        }),
+        (r#"{"storageclass":"Glacier_IR"}"#, |p| p.storage_class.as_deref() == Some("GLACIER_IR")),
         (r#"{"useragent":"me/1"}"#, |p| p.user_agent == "me/1"),
         (r#"{"objectacl":"public-read"}"#, |p| p.acl == "public-read"),
         (r#"{"usedualstack":true}"#, |p| p.dual_stack),
@@ -145,7 +143,9 @@ fn every_key_is_taken_in_every_form() {
 #[test]
 fn messages_are_distributions() {
     let numbers = |key: &str, given: &str, min: u64, max: u64| {
-        format!("the {key} {given} parameter should be a number between {min} and {max} (inclusive)")
+        format!(
+            "the {key} {given} parameter should be a number between {min} and {max} (inclusive)"
+        )
     };
     let classes = "[NONE STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING \
                    OUTPOSTS GLACIER_IR EXPRESS_ONEZONE]";
@@ -180,10 +180,7 @@ fn messages_are_distributions() {
         (r#"{"usedualstack":"on"}"#, boolean("usedualstack")),
         (r#"{"accelerate":2.5}"#, boolean("accelerate")),
         (r#"{"usefipsendpoint":{}}"#, boolean("usefipsendpoint")),
-        (
-            r#"{"chunksize":"10MB"}"#,
-            "chunksize parameter must be an integer, 10MB invalid".into(),
-        ),
+        (r#"{"chunksize":"10MB"}"#, "chunksize parameter must be an integer, 10MB invalid".into()),
         (r#"{"chunksize":""}"#, "chunksize parameter must be an integer,  invalid".into()),
         (r#"{"chunksize":1.5}"#, "chunksize parameter must be an integer, 1.5 invalid".into()),
         (r#"{"chunksize":true}"#, "chunksize parameter must be an integer, true invalid".into()),
