@@ -91,6 +91,16 @@ impl Hold {
         self.beyond += std::mem::take(&mut other.beyond);
     }
 
+    /// Gives back what exceeds `bytes`, first what is beyond the budget.
+    pub fn keep(&mut self, bytes: usize) {
+        let excess = self.bytes().saturating_sub(bytes);
+        let beyond = excess.min(self.beyond);
+        let within = excess - beyond;
+        self.beyond -= beyond;
+        self.within -= within;
+        drop(self.account.hold(within, beyond));
+    }
+
     pub fn bytes(&self) -> usize {
         self.within + self.beyond
     }

@@ -1,0 +1,6 @@
+pub mod bucket;
+pub mod client;
+#[cfg(test)]
+mod fake;
+pub mod resume;
+pub mod writer;
