@@ -16,6 +16,7 @@ mod engine;
 mod fault;
 pub mod hash;
 mod incoming;
+pub mod join;
 pub mod parts;
 mod proxy;
 pub mod ranged;

@@ -90,12 +90,8 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
-    const S3: Limits = Limits {
-        min_part: 5 * MIB,
-        max_part: 5 * GIB,
-        max_parts: 10_000,
-        max_object: 5 << 40,
-    };
+    const S3: Limits =
+        Limits { min_part: 5 * MIB, max_part: 5 * GIB, max_parts: 10_000, max_object: 5 << 40 };
 
     /// Cuts a largest object from `number` and `offset` on, and checks each part.
     fn cut(plan: &Plan, mut number: u32, mut offset: u64, early: bool) -> u64 {
@@ -178,7 +174,12 @@ mod tests {
         // Blocks of Azure, parts of OSS, and toys.
         for limits in [
             Limits { min_part: 1, max_part: 4000 * MIB, max_parts: 50_000, max_object: 190 << 40 },
-            Limits { min_part: 100 << 10, max_part: 5 * GIB, max_parts: 10_000, max_object: 48 << 40 },
+            Limits {
+                min_part: 100 << 10,
+                max_part: 5 * GIB,
+                max_parts: 10_000,
+                max_object: 48 << 40,
+            },
             Limits { min_part: 5, max_part: 50, max_parts: 10, max_object: 400 },
             Limits { min_part: 1, max_part: 9, max_parts: 1, max_object: 9 },
         ] {

@@ -72,7 +72,9 @@ pub enum Next {
     End,
     /// A key came out of byte order. `directories`: all there was until now, and this
     /// key, is in canonical order.
-    Disorder { directories: bool },
+    Disorder {
+        directories: bool,
+    },
 }
 
 pub struct Flat {
@@ -190,7 +192,8 @@ impl Flat {
             }
             if let Some(object) = self.page.pop() {
                 if object.key <= self.last {
-                    let directories = !self.proves_bytes && canonical(&self.last, &object.key).is_lt();
+                    let directories =
+                        !self.proves_bytes && canonical(&self.last, &object.key).is_lt();
                     return Ok(Next::Disorder { directories });
                 }
                 self.note(&object.key);
@@ -232,7 +235,9 @@ impl Flat {
     async fn read_page(&mut self, bucket: &dyn Bucket) -> Result<()> {
         // The rest of what is left out is not fetched where that can be helped.
         let inside = self.left_out.iter().find(|prefix| self.last.starts_with(prefix.as_str()));
-        if let Some(prefix) = inside.filter(|_| (self.may_jump || self.proves_bytes) && self.token.is_some()) {
+        if let Some(prefix) =
+            inside.filter(|_| (self.may_jump || self.proves_bytes) && self.token.is_some())
+        {
             self.start_after = Some(format!("{prefix}{LAST}"));
             self.token = None;
         }

@@ -18,10 +18,13 @@ use self::directory::Directory;
 use self::flat::Flat;
 use super::bucket::Bucket;
 use super::client::{ListRequest, Object};
-use crate::driver::{FileInfo, WalkOptions};
+use super::parameters::Parameters;
+use super::store::Store;
+use crate::context::Context;
+use crate::driver::{FileInfo, WalkOptions, Walker};
 use crate::error::{Code, Error, Result};
 use crate::path;
-use crate::remote::Entries;
+use crate::remote::{self, Entries};
 
 /// What is known of the order in which a store lists keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,25 @@ pub enum Order {
     /// By byte, as Amazon says.
     Bytes,
     Other,
+}
+
+/// What is known of it before the first walk. Buckets of one zone are in no order.
+pub fn order_of(parameters: &Parameters) -> Order {
+    if parameters.bucket.ends_with("--x-s3") {
+        Order::Other
+    } else if parameters.endpoint.is_none() {
+        Order::Bytes
+    } else {
+        Order::Unknown
+    }
+}
+
+/// A walk of the directory at `path`; no request is made yet.
+pub fn open(store: &Store, ctx: &Context, path: &str, options: &WalkOptions) -> Box<dyn Walker> {
+    let (key, prefix) = (store.keys.file(path), store.keys.directory(path));
+    let bucket = Arc::new(store.client.clone());
+    let walk = Walk::new(bucket, store.order.clone(), path, &key, &prefix, options);
+    remote::walker(ctx, Box::new(walk))
 }
 
 /// The same, learnt by one walk for the next.

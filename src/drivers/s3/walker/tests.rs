@@ -27,12 +27,7 @@ fn walk(fake: &Arc<Fake>, known: &Arc<KnownOrder>, options: &WalkOptions) -> Wal
     holding(flat::WAITING, fake, known, options)
 }
 
-fn holding(
-    most: usize,
-    fake: &Arc<Fake>,
-    known: &Arc<KnownOrder>,
-    options: &WalkOptions,
-) -> Walk {
+fn holding(most: usize, fake: &Arc<Fake>, known: &Arc<KnownOrder>, options: &WalkOptions) -> Walk {
     Walk::holding(most, fake.clone(), known.clone(), "/s", "s", "s/", options)
 }
 
@@ -217,7 +212,8 @@ fn every_directory_can_be_skipped() {
                             let known = Arc::new(KnownOrder::new(known));
                             let mut walk = holding(most, &fake, &known, &all());
                             let found = entries(&mut walk, &skip).await.unwrap();
-                            let what = format!("{order:?} {page} {most} {known:?} without {skip:?}");
+                            let what =
+                                format!("{order:?} {page} {most} {known:?} without {skip:?}");
                             assert_eq!(found, expected(KEYS, &all(), &skip), "{what}");
                         });
                     }

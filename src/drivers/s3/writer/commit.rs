@@ -44,9 +44,7 @@ impl Upload {
             // must be called so.
             Err(error) if is_ambiguous(&error) => {
                 match target.bucket.list_parts(&target.key, id).await {
-                    Ok(None) => {
-                        self.completed_before(size, parts.len()).await?.ok_or_else(ended)
-                    }
+                    Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
                     _ => Err(error),
                 }
             }

@@ -67,7 +67,7 @@ impl Upload {
         let first = waiting.next();
         let mut parts = Vec::new();
         let mut copies = JoinSet::new();
-        let mut copy = |copies: &mut JoinSet<_>, number: u32, range: std::ops::Range<u64>| {
+        let copy = |copies: &mut JoinSet<_>, number: u32, range: std::ops::Range<u64>| {
             let (target, base) = (self.target.clone(), base.clone());
             copies.spawn(async move {
                 let id = target.id().await?;

@@ -20,13 +20,15 @@ use tokio::sync::OnceCell;
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
 use super::client::{Head, Part};
-use super::resume::Found;
+use super::resume::{self, Found};
+use super::store::Store;
 use crate::context::Context;
+use crate::driver::Writer;
 use crate::error::{Code, Error, Result};
 use crate::http::budget::Budget;
-use crate::http::parts::Plan;
+use crate::http::parts::{Limits, Plan};
 use crate::http::rope::Rope;
-use crate::remote::Parts;
+use crate::remote::{self, Parts};
 
 /// How a writer cuts and sends.
 pub struct Settings {
@@ -34,6 +36,37 @@ pub struct Settings {
     /// Parts on the wire at once.
     pub parallel: usize,
     pub budget: Arc<Budget>,
+}
+
+/// Opens an upload: one that starts over makes no request.
+pub async fn open(
+    store: &Store,
+    ctx: &Context,
+    path: &str,
+    append: bool,
+) -> Result<Box<dyn Writer>> {
+    let client = store.client.clone();
+    let (service, parameters) = (client.limits(), client.parameters());
+    let limits = Limits {
+        min_part: service.min_part,
+        max_part: service.max_part,
+        max_parts: service.max_parts,
+        max_object: service.max_object,
+    };
+    let settings = Settings {
+        plan: Plan::new(limits, parameters.chunk_size),
+        parallel: parameters.upload_concurrency,
+        budget: Budget::shared(),
+    };
+    let key = store.keys.file(path);
+    let upload = if append {
+        let found = resume::find(&client, &key, limits.min_part).await?;
+        let found = found.ok_or_else(|| Error::path_not_found(path))?;
+        Upload::resumed(Arc::new(client), &key, settings, found)
+    } else {
+        Upload::fresh(Arc::new(client), &key, settings)
+    };
+    Ok(remote::writer(ctx, Box::new(upload)))
 }
 
 pub struct Upload {
@@ -68,12 +101,7 @@ impl Upload {
     }
 
     /// An upload that goes on.
-    pub fn resumed(
-        bucket: Arc<dyn Bucket>,
-        key: &str,
-        settings: Settings,
-        found: Found,
-    ) -> Upload {
+    pub fn resumed(bucket: Arc<dyn Bucket>, key: &str, settings: Settings, found: Found) -> Upload {
         Upload::new(bucket, key, settings, found)
     }
 
