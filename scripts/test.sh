@@ -218,7 +218,6 @@ have_c_tests() {
 
 s3_servers() { # NAME...: started at once, told of in STORAGEDRIVER_S3_*, stopped at the end
     local name work=$PWD/target/services variable
-    s3_started=("${@/#/$work/}")
     trap 's3_stop' EXIT
     trap 'exit 1' INT TERM
     s3_stop # what an earlier run left
@@ -233,12 +232,13 @@ s3_servers() { # NAME...: started at once, told of in STORAGEDRIVER_S3_*, stoppe
         [ -n "${!variable}" ] || die "$name did not start: $(cat "$work/$name/told")"
         export "${variable?}"
     done
-    export STORAGEDRIVER_S3_PYTHON=$venv/bin/python
+    # For tests that start one more, to kill it.
+    export STORAGEDRIVER_S3_PYTHON=$venv/bin/python STORAGEDRIVER_S3_WORK=$work
 }
 
 s3_stop() {
     local directory
-    for directory in "${s3_started[@]}"; do
+    for directory in "$PWD"/target/services/*; do
         [ ! -d "$directory" ] || tests/services/down.sh "$directory" --wipe
     done
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+#[allow(unused_imports)] // each test that includes this uses some of it
 pub use http::{Body, Head, Headers, header, read_whole};
 pub use rules::{Fault, Response, Rule};
 

@@ -59,23 +59,13 @@ fn one_request(
 ) -> io::Result<After> {
     let (delay, fault) = shared.record(head);
     std::thread::sleep(delay);
-    match fault {
-        Some(Fault::Answer(response)) => {
-            // Nobody sends a body who has been told to wait.
-            let waits = head.header("expect").is_some();
-            let body = if waits { Body::Empty } else { head.body_of_request() };
-            http::copy(body, reader, &mut io::sink())?;
-            send(client, &head.words[0], response)?;
-            return Ok(if waits { After::Close } else { After::KeepAlive });
-        }
-        Some(Fault::StallRequest(bytes)) => {
-            let head_bytes = head.raw.len() as u64;
-            let more = Body::Length(bytes.saturating_sub(head_bytes));
-            let _ = http::copy(more, reader, &mut io::sink());
-            wait_for_hangup(shared, client);
-            return Ok(After::Close);
-        }
-        _ => {}
+    if let Some(Fault::Answer(response)) = fault {
+        // Nobody sends a body who has been told to wait.
+        let waits = head.header("expect").is_some();
+        let body = if waits { Body::Empty } else { head.body_of_request() };
+        http::copy(body, reader, &mut io::sink())?;
+        send(client, &head.words[0], response)?;
+        return Ok(if waits { After::Close } else { After::KeepAlive });
     }
     let server = match upstream.take().filter(|server| is_open(server)) {
         Some(server) => server,
@@ -90,14 +80,18 @@ fn one_request(
     let after = std::thread::scope(|scope| {
         scope.spawn(|| {
             let limit = match fault {
-                Some(Fault::ResetRequest(bytes)) => Some(bytes),
+                Some(Fault::ResetRequest(bytes) | Fault::StallRequest(bytes)) => Some(bytes),
                 _ => None,
             };
             let mut gate = Gate { to: &server, left: limit };
             let passed = gate
                 .write_all(&head.raw)
                 .and_then(|()| http::copy(head.body_of_request(), reader, &mut gate));
-            if gate.left == Some(0) || (passed.is_err() && is_gone(client)) {
+            let shut = gate.left == Some(0);
+            if shut && matches!(fault, Some(Fault::StallRequest(_))) {
+                wait_for_hangup(shared, client);
+            }
+            if shut || (passed.is_err() && is_gone(client)) {
                 reset(&server);
                 let _ = server.shutdown(Shutdown::Both);
             }

@@ -37,7 +37,7 @@ pub enum Fault {
     /// The client is reset when so many bytes of the response were passed on; with 0
     /// the server has done its work and nobody hears of it.
     ResetResponse(u64),
-    /// So many bytes of the request are read, and no more.
+    /// So many bytes of the request are passed on, and no more is read.
     StallRequest(u64),
     /// So many bytes of the response are passed on, and then nothing more happens.
     StallResponse(u64),
