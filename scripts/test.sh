@@ -45,7 +45,7 @@ steps=(
 
 packages=(build-essential ceph-common ceph-mon ceph-osd clang clang-format cmake
     docker-registry faketime golang-go libjansson-dev libmicrohttpd-dev libsqlite3-dev
-    libsystemd-dev nettle-dev pkg-config python3 python3-venv radosgw skopeo strace valgrind)
+    libsystemd-dev nettle-dev openssl pkg-config python3 python3-venv radosgw skopeo strace valgrind)
 
 # ---- steps ----
 
@@ -232,6 +232,9 @@ s3_servers() { # NAME...: started at once, told of in STORAGEDRIVER_S3_*, stoppe
         [ -n "${!variable}" ] || die "$name did not start: $(cat "$work/$name/told")"
         export "${variable?}"
     done
+    export STORAGEDRIVER_S3_TLS STORAGEDRIVER_S3_CERTIFICATE
+    STORAGEDRIVER_S3_TLS=$(sed -n 's/^S3_TLS_ENDPOINT=//p' "$work/radosgw/told")
+    STORAGEDRIVER_S3_CERTIFICATE=$(sed -n 's/^S3_TLS_CERTIFICATE=//p' "$work/radosgw/told")
     # For tests that start one more, to kill it.
     export STORAGEDRIVER_S3_PYTHON=$venv/bin/python STORAGEDRIVER_S3_WORK=$work
 }

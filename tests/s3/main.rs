@@ -20,5 +20,6 @@ mod operations;
 mod requests;
 mod store;
 mod storm;
+mod tls;
 mod transient;
 mod wrong;

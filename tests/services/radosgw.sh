@@ -22,9 +22,17 @@ if [ ! -s "$work/fsid" ]; then
     cat /proc/sys/kernel/random/uuid >"$work/fsid"
 fi
 fsid=$(cat "$work/fsid")
-mon=$(port mon) osd=$(port osd) http=$(port radosgw "${2-}")
+mon=$(port mon) osd=$(port osd) http=$(port radosgw "${2-}") https=$(port radosgw-tls)
 conf=$work/ceph.conf
 export CEPH_CONF=$conf
+
+# A certificate that nobody trusts who is not told to.
+if [ ! -s "$work/tls.pem" ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+        -subj /CN=radosgw -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' \
+        -addext basicConstraints=critical,CA:FALSE \
+        -keyout "$work/tls.key" -out "$work/tls.pem" >"$work/log/openssl.out" 2>&1
+fi
 
 # Small and quick: 4 placement groups a pool, one copy, no scrub, no history.
 cat >"$conf" <<CONF
@@ -77,7 +85,7 @@ osd scrub load threshold = 0.01
 [client.rgw.a]
 rgw data = $work/rgw
 # Without tcp_nodelay each small answer waits 40 ms for an acknowledgement.
-rgw frontends = beast endpoint=127.0.0.1:$http tcp_nodelay=1
+rgw frontends = beast endpoint=127.0.0.1:$http tcp_nodelay=1 ssl_endpoint=127.0.0.1:$https ssl_certificate=$work/tls.pem ssl_private_key=$work/tls.key
 rgw dns name = s3.localhost
 rgw thread pool size = 64
 rgw rados pool pg num min = 4
@@ -112,3 +120,5 @@ if [ ! -e "$work/user" ]; then
 fi
 make_bucket "http://127.0.0.1:$http"
 tell "http://127.0.0.1:$http"
+echo "S3_TLS_ENDPOINT=https://127.0.0.1:$https"
+echo "S3_TLS_CERTIFICATE=$work/tls.pem"
