@@ -18,6 +18,8 @@ pub mod error;
 mod executor;
 pub mod factory;
 pub mod ffi;
+#[cfg(feature = "http")]
+mod http;
 pub mod lease;
 pub mod names;
 pub mod observe;

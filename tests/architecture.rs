@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &["walk", "observe", "remote", "runtime"]),
     ("executor", &["observe", "runtime"]),
     ("remote", &["executor"]),
-    ("http", &[]),
+    ("http", &["executor", "observe", "remote", "runtime"]),
     ("drivers", &["remote", "http"]),
     ("middleware", &[]),
     ("factory", &["base", "drivers", "middleware", "runtime"]),
