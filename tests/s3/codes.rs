@@ -110,7 +110,8 @@ fn expired_credentials_are_a_permission_error_that_says_so() {
     for status in [400, 403] {
         let text = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.\
                     </Message><RequestId>request-17</RequestId></Error>";
-        proxy.rule(Rule::on(|_| true, Fault::Answer(Response::new(status, text))).always());
+        let answer = Response::new(status, text).with("x-amz-request-id", "request-17");
+        proxy.rule(Rule::on(|_| true, Fault::Answer(answer)).always());
         let before = Instant::now();
         let errors: Vec<Error> = vec![
             driver.get_content(&Context::none(), "/a").unwrap_err(),
