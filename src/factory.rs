@@ -21,6 +21,10 @@ pub const BUILT_IN: &[&str] = &[
     "filesystem",
     #[cfg(feature = "inmemory")]
     "inmemory",
+    #[cfg(feature = "s3")]
+    "s3",
+    #[cfg(feature = "s3")]
+    "s3aws",
 ];
 
 static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock::new(|| {
@@ -29,6 +33,10 @@ static CONSTRUCTORS: LazyLock<RwLock<BTreeMap<String, Constructor>>> = LazyLock:
         ("filesystem".into(), Arc::new(crate::drivers::filesystem::create) as Constructor),
         #[cfg(feature = "inmemory")]
         ("inmemory".into(), Arc::new(crate::drivers::inmemory::create) as Constructor),
+        #[cfg(feature = "s3")]
+        ("s3".into(), Arc::new(crate::drivers::s3::create) as Constructor),
+        #[cfg(feature = "s3")]
+        ("s3aws".into(), Arc::new(crate::drivers::s3::create) as Constructor),
     ];
     RwLock::new(BTreeMap::from(built_in))
 });
@@ -43,7 +51,10 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
         constructors.get(name).cloned()
     };
     let constructor = constructor.ok_or_else(|| Error::new(Code::InvalidDriver, name))?;
-    let driver = constructor(ctx, params).map_err(|error| error.with_driver(name))?;
+    let driver = constructor(ctx, params).map_err(|error| match error.driver() {
+        "" => error.with_driver(name),
+        _ => error,
+    })?;
     Ok(Arc::new(Base::new(driver)))
 }
 

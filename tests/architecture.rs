@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("executor", &["observe", "runtime"]),
     ("remote", &["executor"]),
     ("http", &["executor", "observe", "remote", "runtime"]),
-    ("drivers", &["remote", "http"]),
+    ("drivers", &["http", "observe", "remote"]),
     ("middleware", &[]),
     ("factory", &["base", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),

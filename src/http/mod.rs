@@ -15,6 +15,7 @@ mod engine;
 mod fault;
 pub mod hash;
 mod incoming;
+pub mod join;
 mod proxy;
 pub mod ranged;
 pub mod retry;

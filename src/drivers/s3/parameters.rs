@@ -59,7 +59,8 @@ pub struct Parameters {
     pub root: String,
     pub user_agent: String,
     pub chunk_size: u64,
-    pub copy_chunk_size: u64,
+    /// `None`: 32 MiB, or for what only parts can copy as few parts as possible.
+    pub copy_chunk_size: Option<u64>,
     pub copy_concurrency: usize,
     pub copy_threshold: u64,
     pub checksum: Checksum,
@@ -172,7 +173,10 @@ fn read(reader: &mut Reader<'_>) -> Result<Parameters> {
         root: text(reader, "rootdirectory")?.trim_matches('/').to_string(),
         user_agent: user_agent(reader)?,
         chunk_size: integer(reader, "chunksize", 10 * MIB, MIN_PART, MAX_PART)?,
-        copy_chunk_size: integer(reader, "multipartcopychunksize", 32 * MIB, MIN_PART, MAX_PART)?,
+        copy_chunk_size: match integer(reader, "multipartcopychunksize", 0, MIN_PART, MAX_PART)? {
+            0 => None,
+            size => Some(size),
+        },
         copy_concurrency: size(integer(reader, copy_concurrency, 100, 1, max_concurrency)?),
         copy_threshold: integer(reader, "multipartcopythresholdsize", 32 * MIB, 0, MAX_PART)?,
         checksum: checksum(reader, safe)?,

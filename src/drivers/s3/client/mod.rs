@@ -42,6 +42,9 @@ pub use types::{
 /// Of what is stored.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
 
+/// Distribution's.
+const DEFAULT_COPY_CHUNK: u64 = 32 << 20;
+
 /// Cheap to clone; all of it is shared.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -105,6 +108,20 @@ impl Client {
 
     pub fn policy(&self) -> Policy {
         self.0.policy
+    }
+
+    /// The ranges in which an object that is too large for one copy is copied. Where no
+    /// single copy is possible they are as few as the service allows, unless a size was
+    /// asked for.
+    pub fn copy_ranges(&self, size: u64) -> Vec<std::ops::Range<u64>> {
+        let parameters = self.parameters();
+        let limits = self.limits();
+        let wanted = match parameters.copy_chunk_size {
+            Some(wanted) => wanted,
+            None if size > limits.max_single => limits.max_part,
+            None => DEFAULT_COPY_CHUNK,
+        };
+        limits.ranges(size, wanted)
     }
 
     /// A URL under which anybody may do this for a while. Makes no request, unless

@@ -124,6 +124,17 @@ impl Limits {
     };
 }
 
+impl Limits {
+    /// The ranges in which so many bytes are copied, about `wanted` in each.
+    pub fn ranges(&self, size: u64, wanted: u64) -> Vec<std::ops::Range<u64>> {
+        let most = wanted.max(size.div_ceil(u64::from(self.max_parts)));
+        let most = most.clamp(self.min_part, self.max_part);
+        let count = size.div_ceil(most).max(1);
+        let each = size.div_ceil(count);
+        (0..count).map(|n| n * each..((n + 1) * each).min(size)).collect()
+    }
+}
+
 /// Whether two ETags are the same; some servers leave the quotes out in some answers.
 pub fn same_etag(a: &str, b: &str) -> bool {
     a.trim_matches('"') == b.trim_matches('"')

@@ -38,7 +38,7 @@ fn defaults_are_distributions() {
         root: String::new(),
         user_agent: String::new(),
         chunk_size: 10 * MIB,
-        copy_chunk_size: 32 * MIB,
+        copy_chunk_size: None,
         copy_concurrency: 100,
         copy_threshold: 32 * MIB,
         checksum: Checksum::None,
@@ -110,7 +110,7 @@ fn every_key_is_taken_in_every_form() {
         (r#"{"chunksize":"0x500000"}"#, |p| p.chunk_size == 5 * MIB),
         (r#"{"chunksize":1e7}"#, |p| p.chunk_size == 10_000_000),
         (r#"{"chunksize":null}"#, |p| p.chunk_size == 10 * MIB),
-        (r#"{"multipartcopychunksize":6000000}"#, |p| p.copy_chunk_size == 6_000_000),
+        (r#"{"multipartcopychunksize":6000000}"#, |p| p.copy_chunk_size == Some(6_000_000)),
         (r#"{"multipartcopymaxconcurrency":1}"#, |p| p.copy_concurrency == 1),
         (r#"{"multipartcopymaxconcurrency":"9223372036854775807"}"#, |p| {
             p.copy_concurrency == 9223372036854775807
