@@ -178,7 +178,7 @@ fn a_move_costs_three_requests_and_a_large_one_its_parts_more() {
         assert!(at.aside.get_content(&ctx, "/to").unwrap() == data);
         assert!(at.aside.stat(&ctx, "/from").is_err());
     }
-    at.at_most(1, "move of a missing file", |driver| {
+    at.at_most(2, "move of a missing file", |driver| {
         let error = driver.r#move(&ctx, "/from", "/to").unwrap_err();
         assert_eq!(error.code(), Code::PathNotFound);
     });
