@@ -24,6 +24,10 @@ pub const BUILT_IN: &[&str] = &[
     "filesystem",
     #[cfg(feature = "inmemory")]
     "inmemory",
+    #[cfg(feature = "s3")]
+    "s3",
+    #[cfg(feature = "s3")]
+    "s3aws",
 ];
 
 fn built_in(name: &str) -> Option<Constructor> {
@@ -32,6 +36,8 @@ fn built_in(name: &str) -> Option<Constructor> {
         "filesystem" => Some(Arc::new(crate::drivers::filesystem::create)),
         #[cfg(feature = "inmemory")]
         "inmemory" => Some(Arc::new(crate::drivers::inmemory::create)),
+        #[cfg(feature = "s3")]
+        "s3" | "s3aws" => Some(Arc::new(crate::drivers::s3::create)),
         _ => None,
     }
 }
@@ -61,7 +67,11 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
         Some((constructor, params)) => constructor(ctx, &params),
         None => start(name, ctx, params),
     };
-    Ok(Arc::new(Base::new(driver.map_err(|error| error.with_driver(name))?)))
+    let driver = driver.map_err(|error| match error.driver() {
+        "" => error.with_driver(name),
+        _ => error,
+    })?;
+    Ok(Arc::new(Base::new(driver)))
 }
 
 /// What makes a driver in this process, and of what; `None`: a program.

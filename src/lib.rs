@@ -19,6 +19,8 @@ pub mod error;
 mod executor;
 pub mod factory;
 pub mod ffi;
+#[cfg(feature = "http")]
+mod http;
 pub mod lease;
 mod middleware;
 pub mod names;

@@ -1,0 +1,114 @@
+//! The SDK's requests over the engine of all drivers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::Response;
+use http::header::USER_AGENT;
+use http_body_util::BodyExt;
+
+use crate::error::{Code, Error, Result};
+use crate::http::{Body, Engine, Incoming};
+
+#[derive(Clone)]
+pub struct Transport {
+    engine: Engine,
+    /// What the caller wants an answer within; the engine has limits of its own.
+    limit: Option<Duration>,
+    /// Where the answer to a get goes; the SDK sees one without a body.
+    aside: Option<Aside>,
+}
+
+/// For one answer.
+pub type Aside = Arc<Mutex<Option<Response<Incoming>>>>;
+
+impl Transport {
+    pub fn new(engine: Engine) -> Transport {
+        Transport { engine, limit: None, aside: None }
+    }
+
+    /// For one request, whose answer is wanted as it comes.
+    pub fn aside(engine: Engine, aside: Aside) -> Transport {
+        Transport { engine, limit: None, aside: Some(aside) }
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transport")
+    }
+}
+
+impl HttpClient for Transport {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        // An instance's metadata service is asked with short ones, since it may not exist.
+        let connect = settings.connect_timeout();
+        let read = settings.read_timeout();
+        let limit = match (connect, read) {
+            (Some(connect), Some(read)) => Some(connect + read),
+            (one, other) => one.or(other),
+        };
+        SharedHttpConnector::new(Transport { limit, ..self.clone() })
+    }
+}
+
+impl HttpConnector for Transport {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Transport { engine, limit, aside } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let exchange = send(&engine, request, aside);
+            match limit {
+                None => exchange.await,
+                Some(limit) => match tokio::time::timeout(limit, exchange).await {
+                    Ok(outcome) => outcome,
+                    Err(late) => Err(ConnectorError::timeout(late.into())),
+                },
+            }
+        })
+    }
+}
+
+async fn send(
+    engine: &Engine,
+    request: HttpRequest,
+    aside: Option<Aside>,
+) -> std::result::Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let (mut parts, body) = request.into_parts();
+    parts.headers.remove(USER_AGENT);
+    let body = whole(body).await.map_err(|error| ConnectorError::user(error.into()))?;
+    let request = http::Request::from_parts(parts, Body::from(body));
+    let response = engine.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+    let response = match aside.filter(|_| response.status().is_success()) {
+        None => response.map(SdkBody::from_body_1_x),
+        Some(aside) => {
+            let mut shown = Response::new(SdkBody::empty());
+            *shown.status_mut() = response.status();
+            *shown.headers_mut() = response.headers().clone();
+            *aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+            shown
+        }
+    };
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+}
+
+/// What the SDK sends is small, or in memory anyhow.
+async fn whole(body: SdkBody) -> Result<Bytes> {
+    if let Some(bytes) = body.bytes() {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
+    let unreadable = |_| Error::new(Code::Internal, "a body of the sdk cannot be read");
+    Ok(body.collect().await.map_err(unreadable)?.to_bytes())
+}

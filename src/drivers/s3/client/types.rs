@@ -1,0 +1,141 @@
+//! What requests are asked for and what they answer.
+
+use crate::http::Incoming;
+
+/// What is known of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Of the whole object, whatever part of it is asked for.
+    pub size: u64,
+    /// As the server writes it, quotes included.
+    pub etag: String,
+    /// Nanoseconds since 1970-01-01 UTC; 0 when unknown.
+    pub mtime_ns: i64,
+    /// Of the whole object, in base64; only where it was asked for and stored with one.
+    pub crc32c: Option<String>,
+}
+
+/// Which bytes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    All,
+    /// From this one to the end.
+    From(u64),
+    /// From the first to the last, which is included.
+    Within(u64, u64),
+}
+
+/// The answer to a get.
+pub enum Fetched {
+    Missing,
+    /// The object ends before the span begins.
+    PastEnd,
+    Found(Found),
+}
+
+/// An object whose bytes are coming.
+pub struct Found {
+    pub head: Head,
+    /// The offset of the first byte of `body`.
+    pub start: u64,
+    /// How many bytes `body` has.
+    pub len: u64,
+    pub body: Incoming,
+}
+
+#[derive(Clone, Debug)]
+pub struct PutDone {
+    pub etag: String,
+}
+
+/// Which page of which listing.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest<'a> {
+    pub prefix: &'a str,
+    pub delimiter: Option<char>,
+    pub start_after: Option<&'a str>,
+    /// Of the page before.
+    pub token: Option<&'a str>,
+    /// 0: as many as the server likes, 1,000 mostly.
+    pub max_keys: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    pub objects: Vec<Object>,
+    /// With the delimiter at their end.
+    pub prefixes: Vec<String>,
+    /// The token of the next page.
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    pub key: String,
+    pub size: u64,
+    pub etag: String,
+    pub mtime_ns: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub number: u32,
+    pub etag: String,
+    pub size: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Completed {
+    pub etag: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Copied {
+    pub etag: String,
+}
+
+/// An upload that is neither completed nor aborted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    pub id: String,
+    /// Nanoseconds since 1970-01-01 UTC; 0 when unknown.
+    pub initiated_ns: i64,
+}
+
+/// What the service allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of every part but the last.
+    pub min_part: u64,
+    pub max_part: u64,
+    pub max_parts: u32,
+    pub max_object: u64,
+    /// In one request, copied or put.
+    pub max_single: u64,
+}
+
+impl Limits {
+    pub const S3: Limits = Limits {
+        min_part: 5 << 20,
+        max_part: 5 << 30,
+        max_parts: 10_000,
+        max_object: 5 << 40,
+        max_single: 5 << 30,
+    };
+}
+
+impl Limits {
+    /// The ranges in which so many bytes are copied, about `wanted` in each.
+    pub fn ranges(&self, size: u64, wanted: u64) -> Vec<std::ops::Range<u64>> {
+        let most = wanted.max(size.div_ceil(u64::from(self.max_parts)));
+        let most = most.clamp(self.min_part, self.max_part);
+        let count = size.div_ceil(most).max(1);
+        let each = size.div_ceil(count);
+        (0..count).map(|n| n * each..((n + 1) * each).min(size)).collect()
+    }
+}
+
+/// Whether two ETags are the same; some servers leave the quotes out in some answers.
+pub fn same_etag(a: &str, b: &str) -> bool {
+    a.trim_matches('"') == b.trim_matches('"')
+}

@@ -1,0 +1,124 @@
+//! Checksums of what is sent and received, in the forms headers want.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::ranged::Verify;
+use crate::error::{Code, Error, Result};
+
+/// MD5 of a body, in base64.
+pub fn md5_base64(pieces: &[Bytes]) -> String {
+    BASE64_STANDARD.encode(digest::<Md5>(pieces))
+}
+
+/// MD5 of a body, in hexadecimal digits.
+pub fn md5_hex(pieces: &[Bytes]) -> String {
+    hex(&digest::<Md5>(pieces))
+}
+
+/// SHA-256 of a body, in hexadecimal digits.
+pub fn sha256_hex(pieces: &[Bytes]) -> String {
+    hex(&digest::<Sha256>(pieces))
+}
+
+/// CRC-32C of a body, big-endian in base64.
+pub fn crc32c_base64(pieces: &[Bytes]) -> String {
+    let crc = pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece));
+    BASE64_STANDARD.encode(crc.to_be_bytes())
+}
+
+fn digest<D: Digest>(pieces: &[Bytes]) -> Vec<u8> {
+    let mut digest = D::new();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest.finalize().to_vec()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Checks an object against its CRC-32C while it is read.
+pub struct Crc32c {
+    seen: u32,
+    said: String,
+}
+
+impl Crc32c {
+    /// `said`: what the store says it is, big-endian in base64.
+    pub fn new(said: &str) -> Crc32c {
+        Crc32c { seen: 0, said: said.to_string() }
+    }
+}
+
+impl Verify for Crc32c {
+    fn update(&mut self, bytes: &[u8]) {
+        self.seen = crc32c::crc32c_append(self.seen, bytes);
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        matches("CRC-32C", &BASE64_STANDARD.encode(self.seen.to_be_bytes()), &self.said)
+    }
+}
+
+/// Checks an object against its MD5 while it is read.
+pub struct Md5Check {
+    seen: Md5,
+    said: String,
+}
+
+impl Md5Check {
+    /// `said`: what the store says it is, in hexadecimal digits.
+    pub fn new(said: &str) -> Md5Check {
+        Md5Check { seen: Md5::new(), said: said.to_ascii_lowercase() }
+    }
+}
+
+impl Verify for Md5Check {
+    fn update(&mut self, bytes: &[u8]) {
+        self.seen.update(bytes);
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        matches("MD5", &hex(&self.seen.clone().finalize()), &self.said)
+    }
+}
+
+fn matches(kind: &str, seen: &str, said: &str) -> Result<()> {
+    if seen == said {
+        return Ok(());
+    }
+    let text = format!("the bytes read have the {kind} {seen}, not the stored {said}");
+    Err(Error::new(Code::Corrupt, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_the_published_ones() {
+        let pieces = [Bytes::from_static(b"1234"), Bytes::from_static(b"56789")];
+        assert_eq!(crc32c_base64(&pieces), "4waSgw==");
+        assert_eq!(md5_hex(&pieces), "25f9e794323b453885f5181f1b624d0b");
+        assert_eq!(md5_base64(&pieces), "JfnnlDI7RTiF9RgfG2JNCw==");
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256_hex(&[]), empty);
+    }
+
+    #[test]
+    fn bytes_that_do_not_match_are_corrupt() {
+        for check in [
+            &mut Crc32c::new("4waSgw==") as &mut dyn Verify,
+            &mut Md5Check::new("25F9E794323B453885F5181F1B624D0B"),
+        ] {
+            check.update(b"12345");
+            assert_eq!(check.finish().unwrap_err().code(), Code::Corrupt);
+            check.update(b"6789");
+            check.finish().unwrap();
+        }
+    }
+}
