@@ -10,15 +10,18 @@
 #![allow(dead_code, unused_imports)]
 
 mod body;
+pub mod budget;
 mod connector;
 mod engine;
 mod fault;
 pub mod hash;
 mod incoming;
 pub mod join;
+pub mod parts;
 mod proxy;
 pub mod ranged;
 pub mod retry;
+pub mod rope;
 mod stall;
 mod status;
 mod tls;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::client::{Client, Head, ListRequest};
+use super::client::{Client, Head};
 use super::guess::Guesses;
 use super::keys::Keys;
 use super::parameters::Parameters;
 use super::store::Store;
-use super::{delete, listing, moves};
+use super::walker::KnownOrder;
+use super::{delete, listing, moves, walker, writer};
 use crate::context::Context;
 use crate::driver::{Capabilities, FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer};
 use crate::error::{Error, Result};
@@ -37,8 +38,9 @@ impl S3 {
     /// Makes no request.
     pub fn new(parameters: Parameters) -> Result<S3> {
         let keys = Keys::new(&parameters.root);
+        let order = Arc::new(KnownOrder::new(walker::order_of(&parameters)));
         let client = Client::new(parameters)?;
-        Ok(S3 { store: Arc::new(Store { client, keys }), guesses: Guesses::default() })
+        Ok(S3 { store: Arc::new(Store { client, keys, order }), guesses: Guesses::default() })
     }
 
     async fn stat_root(&self) -> Result<FileInfo> {
@@ -176,8 +178,7 @@ impl RemoteDriver for S3 {
     }
 
     async fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
-        let _ = (ctx, append);
-        Err(Error::unsupported("").with_path(path))
+        writer::open(&self.store, ctx, path, append).await
     }
 
     async fn walker(
@@ -186,7 +187,6 @@ impl RemoteDriver for S3 {
         path: &str,
         options: &WalkOptions,
     ) -> Result<Box<dyn Walker>> {
-        let _ = (ctx, options, ListRequest::default());
-        Err(Error::unsupported("").with_path(path))
+        Ok(walker::open(&self.store, ctx, path, options))
     }
 }

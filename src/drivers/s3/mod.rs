@@ -8,18 +8,26 @@
 //! * `parameters`, `region`, `credentials`: what the driver is told.
 //! * `keys`: paths to keys and back. `client`: the requests.
 //! * `driver`, `listing`, `moves`, `delete`, `guess`: the verbs.
+//! * `writer`, `resume`: uploads, and how they are found again. `walker`: walks. `bucket`:
+//!   the requests of both, as a trait.
 
+mod bucket;
 mod client;
 mod credentials;
 mod delete;
 mod driver;
+#[cfg(test)]
+mod fake;
 mod guess;
 mod keys;
 mod listing;
 mod moves;
 mod parameters;
 mod region;
+mod resume;
 mod store;
+mod walker;
+mod writer;
 
 use std::sync::Arc;
 

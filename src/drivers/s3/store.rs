@@ -1,12 +1,17 @@
 //! What the driver's verbs share.
 
+use std::sync::Arc;
+
 use super::client::{Client, ListRequest};
 use super::keys::Keys;
+use super::walker::KnownOrder;
 use crate::error::Result;
 
 pub struct Store {
     pub client: Client,
     pub keys: Keys,
+    /// In which order the server lists.
+    pub order: Arc<KnownOrder>,
 }
 
 impl Store {
