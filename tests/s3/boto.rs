@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
 use crate::store::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Store};
@@ -104,27 +105,10 @@ impl Drop for Boto {
     }
 }
 
-const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 pub fn pack(data: &[u8]) -> Value {
-    let mut text = String::with_capacity(data.len() * 4 / 3 + 4);
-    for three in data.chunks(3) {
-        let word = three.iter().chain([0, 0].iter()).take(3).fold(0, |w, b| w << 8 | *b as usize);
-        for i in 0..4 {
-            let digit = ALPHABET[word >> (18 - 6 * i) & 63] as char;
-            text.push(if i <= three.len() { digit } else { '=' });
-        }
-    }
-    json!({ "base64": text })
+    json!({ "base64": BASE64_STANDARD.encode(data) })
 }
 
 fn unpack(value: &Value) -> Vec<u8> {
-    let text = value["base64"].as_str().unwrap().trim_end_matches('=').as_bytes();
-    let mut data = Vec::with_capacity(text.len() * 3 / 4 + 3);
-    for four in text.chunks(4) {
-        let digit = |c: &u8| ALPHABET.iter().position(|found| found == c).unwrap();
-        let word = four.iter().fold(0, |w, c| w << 6 | digit(c)) << (6 * (4 - four.len()));
-        data.extend((0..four.len() - 1).map(|i| (word >> (16 - 8 * i)) as u8));
-    }
-    data
+    BASE64_STANDARD.decode(value["base64"].as_str().unwrap()).unwrap()
 }

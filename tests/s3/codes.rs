@@ -9,7 +9,7 @@ use storagedriver::error::{Code, Error};
 
 use crate::operations::ALL;
 use crate::proxy::{Fault, Response, Rule};
-use crate::store::{Store, operation};
+use crate::store::{Store, operation, operations};
 use crate::transient::slow_down;
 
 /// Far above what a wait may exceed its deadline by, and far below the next timeout.
@@ -33,6 +33,8 @@ fn each_call_fails(test: &str, fault: Fault, timeout: Duration, codes: &[Code]) 
                 let error = (call.run)(&*driver, &ctx, &at).unwrap_err();
                 let took = before.elapsed();
                 println!("{:30} {took:?} {error}", call.name);
+                let heads = operations(&proxy.take()).contains(&"HeadObject");
+                let codes = if heads { codes } else { &codes[..1] };
                 assert!(codes.contains(&error.code()), "{}: {error}", call.name);
                 assert!(took < timeout + SLACK, "{}: {took:?}", call.name);
                 (call.check)(&**direct, &at, false);
@@ -55,10 +57,12 @@ fn a_server_that_stops_reading_ends_with_the_deadline() {
 
 #[test]
 fn a_server_that_says_slow_down_for_ever_is_throttled() {
-    // Asked again, and given up before the caller gives up.
-    let codes = [Code::Throttled];
-    each_call_fails("busy", Fault::Answer(slow_down(503)), Duration::from_secs(60), &codes);
-    each_call_fails("busy", Fault::Answer(slow_down(429)), Duration::from_secs(60), &codes);
+    // Asked again, and given up before the caller gives up. The answer to a HEAD has
+    // no word for it, only the status.
+    let timeout = Duration::from_secs(60);
+    let codes = [Code::Throttled, Code::Unavailable];
+    each_call_fails("busy", Fault::Answer(slow_down(503)), timeout, &codes);
+    each_call_fails("busy", Fault::Answer(slow_down(429)), timeout, &codes[..1]);
 }
 
 #[test]
@@ -73,9 +77,7 @@ fn a_server_that_fails_for_ever_is_unavailable() {
 fn a_wait_that_the_server_asks_for_ends_with_the_deadline() {
     let timeout = Duration::from_millis(700);
     let hour = slow_down(503).with("retry-after", "3600");
-    // Either code is true: it is throttled, and the caller's time is up.
-    let codes = [Code::Deadline, Code::Throttled];
-    each_call_fails("hour", Fault::Answer(hour), timeout, &codes);
+    each_call_fails("hour", Fault::Answer(hour), timeout, &[Code::Deadline]);
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn a_missing_bucket_is_no_missing_path() {
     ];
     for error in errors {
         assert_ne!(error.code(), Code::PathNotFound, "{error}");
-        assert!(error.to_string().contains("bucket"), "{error}");
+        assert!(error.to_string().to_lowercase().contains("bucket"), "{error}");
     }
 }
 
@@ -198,6 +200,6 @@ fn a_clock_that_is_wrong_is_said_or_corrected() {
 fn every_kind_of_request_is_made_by_some_call() {
     let made: std::collections::BTreeSet<_> =
         ALL.iter().flat_map(|call| call.requests.iter().map(|(name, _)| *name)).collect();
-    assert_eq!(made.len(), 14, "{made:?}");
+    assert_eq!(made.len(), 13, "{made:?}");
     let _ = operation; // the names are its
 }

@@ -48,7 +48,8 @@ fn certificates_that_the_environment_names_are_trusted() {
         child.args(["--exact", "tls::helper", "--nocapture"]);
         let done = child.env(HELPER, "1").env(name, &certificate).output().unwrap();
         let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        assert!(done.status.success() && said.contains("works"), "{name}: {said}");
+        let complaint = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains("works"), "{name}: {said}{complaint}");
     }
 }
 
