@@ -97,7 +97,7 @@ impl Inner {
     }
 
     async fn connect(&self, uri: Uri) -> std::result::Result<Link, BoxError> {
-        let refusal = |error| Box::new(Refusal(error));
+        let refusal = |error| Box::new(Refusal(error)) as BoxError;
         let proxy = self.rules.for_uri(&uri).map_err(refusal)?;
         let mut tcp = self.tcp.clone();
         let (io, proxied) = match proxy {

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
-use http::{Extensions, HeaderValue, Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{Extensions, HeaderValue, Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
 
@@ -114,6 +114,10 @@ impl Engine {
         parts.headers.entry(USER_AGENT).or_insert_with(|| inner.user_agent.clone());
         if let Some(authorization) = inner.connector.proxy_authorization(&parts.uri) {
             parts.headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        // Servers ask for it; hyper leaves it out where there is no body.
+        if body.is_empty() && matches!(parts.method, Method::POST | Method::PUT) {
+            parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
         let mut body = Sending::new(body);
         let progress = body.progress();

@@ -1,5 +1,6 @@
 //! What comes back: the body of an answer, piece by piece or whole.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -75,6 +76,12 @@ impl Incoming {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an answer of {}", self.peer)
     }
 }
 

@@ -72,3 +72,101 @@ impl Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::executor;
+
+    const POLICY: Policy =
+        Policy { attempts: 4, base: Duration::from_millis(100), cap: Duration::from_secs(2) };
+
+    fn failure() -> Error {
+        Error::new(Code::Unavailable, "down")
+    }
+
+    /// How often a policy tries what always fails with `error`.
+    fn attempts(error: Error) -> u32 {
+        executor::block(async move {
+            let count = AtomicU32::new(0);
+            let policy = Policy { base: Duration::from_millis(1), ..POLICY };
+            let attempt = || async {
+                count.fetch_add(1, SeqCst);
+                Err::<(), _>(error.clone())
+            };
+            policy.run(attempt).await.unwrap_err();
+            count.load(SeqCst)
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_cap_and_at_most_half_is_chance() {
+        for (failures, longest) in [(1, 100), (2, 200), (3, 400), (5, 1600), (6, 2000), (40, 2000)]
+        {
+            let longest = Duration::from_millis(longest);
+            for chance in [0.0, 0.3, 1.0, 7.0, -1.0] {
+                let pause = POLICY.wait(&failure(), failures, chance);
+                assert!(pause >= longest / 2 && pause <= longest, "{failures} {chance}: {pause:?}");
+            }
+            assert_eq!(POLICY.wait(&failure(), failures, 0.0), longest / 2);
+            assert_eq!(POLICY.wait(&failure(), failures, 1.0), longest);
+        }
+    }
+
+    #[test]
+    fn whoever_asks_to_slow_down_is_given_longer() {
+        let throttled = Error::new(Code::Throttled, "slow down");
+        assert_eq!(POLICY.wait(&throttled, 1, 1.0), Duration::from_millis(800));
+        assert_eq!(POLICY.wait(&throttled, 9, 1.0), POLICY.cap);
+    }
+
+    #[test]
+    fn a_wish_of_the_peer_is_kept_within_reason() {
+        let wish = |seconds| failure().with_retry_after(Duration::from_secs(seconds));
+        assert_eq!(POLICY.wait(&wish(3), 1, 0.0), Duration::from_secs(3));
+        assert_eq!(POLICY.wait(&wish(3), 9, 1.0), Duration::from_millis(3100));
+        assert_eq!(POLICY.wait(&wish(1 << 40), 1, 0.0), LONGEST_WISH);
+        assert_eq!(POLICY.wait(&wish(0), 1, 1.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_what_may_change_is_tried_again_and_only_so_often() {
+        assert_eq!(attempts(failure()), 4);
+        assert_eq!(attempts(Error::new(Code::Throttled, "")), 4);
+        assert_eq!(attempts(Error::new(Code::Permission, "")), 1);
+        assert_eq!(attempts(failure().with_retryable(false)), 1);
+    }
+
+    #[test]
+    fn a_success_after_failures_is_a_success() {
+        let outcome = executor::block(async {
+            let count = AtomicU32::new(0);
+            let attempt = || async {
+                if count.fetch_add(1, SeqCst) < 2 {
+                    Err(failure().with_retry_after(Duration::ZERO))
+                } else {
+                    Ok(7)
+                }
+            };
+            POLICY.run(attempt).await
+        });
+        assert_eq!(outcome.unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_pause_ends_when_its_future_is_dropped() {
+        let began = Instant::now();
+        executor::block(async {
+            let patient =
+                Policy { attempts: 99, base: Duration::from_secs(600), cap: Duration::MAX };
+            let work = patient.run(|| async { Err::<(), _>(failure()) });
+            tokio::time::timeout(Duration::from_millis(20), work).await.unwrap_err();
+        })
+        .unwrap();
+        assert!(began.elapsed() < Duration::from_secs(300));
+    }
+}

@@ -74,3 +74,77 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     // A date that has passed means now.
     Some(date.duration_since(SystemTime::now()).unwrap_or(SOON).max(SOON))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, headers: &[(&'static str, &str)]) -> Error {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        status_error(StatusCode::from_u16(status).unwrap(), &map, "", "", "")
+    }
+
+    #[test]
+    fn each_status_has_its_code_and_says_whether_to_try_again() {
+        let cases = [
+            (400, Code::Driver, false),
+            (401, Code::Permission, false),
+            (403, Code::Permission, false),
+            (404, Code::Driver, false),
+            (407, Code::Permission, false),
+            (408, Code::Unavailable, true),
+            (409, Code::Conflict, false),
+            (412, Code::Conflict, false),
+            (413, Code::NoSpace, false),
+            (416, Code::Driver, false),
+            (418, Code::Driver, false),
+            (429, Code::Throttled, true),
+            (500, Code::Unavailable, true),
+            (501, Code::Driver, false),
+            (502, Code::Unavailable, true),
+            (503, Code::Unavailable, true),
+            (504, Code::Unavailable, true),
+            (507, Code::NoSpace, false),
+            (599, Code::Driver, false),
+        ];
+        for (status, code, retryable) in cases {
+            let error = error(status, &[]);
+            assert_eq!((error.code(), error.is_retryable()), (code, retryable), "{status}");
+            assert_eq!(error.http_status(), i32::from(status));
+        }
+    }
+
+    #[test]
+    fn what_the_peer_says_is_in_the_message_on_one_line_and_not_for_ever() {
+        let headers = HeaderMap::new();
+        let say = |code: &str, message: &str| {
+            status_error(StatusCode::FORBIDDEN, &headers, code, message, "id-1")
+        };
+        let error = say("AccessDenied", "Access Denied.");
+        assert_eq!(error.detail(), "403 AccessDenied: Access Denied");
+        assert_eq!(error.request_id(), "id-1");
+        assert_eq!(say("", "").detail(), "403 Forbidden");
+        assert!(!say("", "a\r\nb\u{1b}").to_string().contains(char::is_control));
+        assert!(say(&"é".repeat(9999), &"é".repeat(9999)).detail().chars().count() < 900);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(error(503, &[("retry-after", "7")]).retry_after(), Some(Duration::from_secs(7)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        let wait = error(429, &[("retry-after", &date)]).retry_after().unwrap();
+        assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(100), "{wait:?}");
+        // Now, but after the usual first pause.
+        for now in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(error(503, &[("retry-after", now)]).retry_after(), Some(SOON));
+        }
+        for nonsense in ["", "-1", "soon", "1e9", "99999999999999999999999"] {
+            assert_eq!(error(503, &[("retry-after", nonsense)]).retry_after(), None, "{nonsense}");
+        }
+        // Of no use where another try is of none.
+        assert_eq!(error(403, &[("retry-after", "7")]).retry_after(), None);
+    }
+}

@@ -48,7 +48,7 @@ pub struct Download<O> {
 }
 
 enum Source<O> {
-    Stream(Stream<O>),
+    Stream(Box<Stream<O>>),
     Fetch(Fetch),
 }
 
@@ -85,7 +85,7 @@ impl<O: Open> Download<O> {
             version: opened.version,
             at: offset,
             total: opened.total,
-            current: Source::Stream(stream),
+            current: Source::Stream(Box::new(stream)),
             fetched: VecDeque::new(),
             next: end.unwrap_or(u64::MAX),
             verify: opened.verify.take().filter(|_| offset == 0),
@@ -116,7 +116,7 @@ impl<O: Open> Download<O> {
     }
 
     /// From the current source; empty at its end.
-    async fn from_current(&mut self) -> Result<Bytes> {
+    async fn of_current(&mut self) -> Result<Bytes> {
         let fetch = match &mut self.current {
             Source::Stream(stream) => return stream.chunk().await,
             Source::Fetch(fetch) => fetch,
@@ -130,7 +130,7 @@ impl<O: Open> Download<O> {
             Some(Err(error)) => Some(error),
         };
         // Another call goes on from here.
-        self.current = Source::Stream(self.stream(range));
+        self.current = Source::Stream(Box::new(self.stream(range)));
         match (failure, &mut self.current) {
             (Some(error), _) => Err(error),
             (None, Source::Stream(stream)) => stream.chunk().await,
@@ -148,7 +148,7 @@ impl<O: Open> Download<O> {
             None => {
                 // Without anything ahead the rest is one stream.
                 self.next = u64::MAX;
-                Source::Stream(self.stream(Range { start: self.at, end: None }))
+                Source::Stream(Box::new(self.stream(Range { start: self.at, end: None })))
             }
         };
         true
@@ -178,7 +178,7 @@ impl<O: Open> Chunks for Download<O> {
         }
         loop {
             self.fetch_ahead()?;
-            let bytes = self.from_current().await?;
+            let bytes = self.of_current().await?;
             self.at += bytes.len() as u64;
             if !bytes.is_empty() || !self.advance() {
                 return self.checked(bytes);

@@ -12,14 +12,11 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::Response;
-use http::header::{HeaderName, USER_AGENT};
+use http::header::USER_AGENT;
 use http_body_util::BodyExt;
 
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, Engine, Incoming};
-
-/// Names the SDK to the server; we name ourselves.
-const X_AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
 
 #[derive(Clone)]
 pub struct Transport {
@@ -91,7 +88,6 @@ async fn send(
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(USER_AGENT);
-    parts.headers.remove(X_AMZ_USER_AGENT);
     let body = whole(body).await.map_err(|error| ConnectorError::user(error.into()))?;
     let request = http::Request::from_parts(parts, Body::from(body));
     let response = engine.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;

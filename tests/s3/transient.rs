@@ -1,0 +1,146 @@
+//! Faults that pass: each request of each call is answered "slow down", reset at some
+//! byte of it or of its answer, or lost after the server has done its work. The call
+//! succeeds all the same, and nothing is lost or torn.
+
+use std::time::{Duration, Instant};
+
+use storagedriver::context::Context;
+use storagedriver::driver::Driver;
+
+use crate::content::Random;
+use crate::operations::{ALL, Operation};
+use crate::proxy::{Fault, Proxy, Response, Rule};
+use crate::store::{Store, operation};
+
+const SLOW_DOWN: &str = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code>\
+                         <Message>please</Message><RequestId>r-1</RequestId></Error>";
+
+pub fn slow_down(status: u16) -> Response {
+    Response::new(status, SLOW_DOWN).with("content-type", "application/xml")
+}
+
+/// Does `fault` to every request of every call in turn. `settles`: the call must succeed.
+fn each_request(server: &str, test: &str, mut fault: impl FnMut(&str, &'static str) -> Vec<Fault>) {
+    let Some(store) = Store::on(server, test) else { return };
+    let (proxy, driver) = store.proxied(&[("multipartcopythresholdsize", "10485760")]);
+    let direct = store.driver(&[]);
+    for call in ALL {
+        for (request, count) in call.requests {
+            for nth in 1..=*count {
+                for (n, fault) in fault(call.name, request).into_iter().enumerate() {
+                    let at = format!("/{}/{request}-{nth}-{n}", call.name.replace(' ', "-"));
+                    (call.prepare)(&*direct, &at);
+                    one_fault(&proxy, &*driver, &*direct, call, request, nth, fault, &at);
+                }
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // one call, spelt out
+fn one_fault(
+    proxy: &Proxy,
+    driver: &dyn Driver,
+    direct: &dyn Driver,
+    call: &Operation,
+    request: &'static str,
+    nth: usize,
+    fault: Fault,
+    at: &str,
+) {
+    proxy.forget_rules();
+    let bitten = proxy.bitten();
+    proxy.rule(Rule::on(move |seen| operation(seen) == request, fault).nth(nth));
+    let ctx = Context::new(&Context::none());
+    ctx.set_timeout(Duration::from_secs(30));
+    let before = Instant::now();
+    let result = (call.run)(driver, &ctx, at);
+    if let Err(error) = &result {
+        panic!("{at}: {error} after {:?}", before.elapsed());
+    }
+    assert_eq!(proxy.bitten(), bitten + 1, "{at}: {request} was not sent");
+    (call.check)(direct, at, true);
+}
+
+#[test]
+fn slow_down_is_obeyed() {
+    each_request("radosgw", "slow", |_, _| {
+        vec![Fault::Answer(slow_down(503)), Fault::Answer(slow_down(429))]
+    });
+}
+
+#[test]
+fn an_internal_error_is_tried_again() {
+    each_request("radosgw", "internal", |_, _| {
+        let text = SLOW_DOWN.replace("SlowDown", "InternalError");
+        vec![Fault::Answer(Response::new(500, text)), Fault::Answer(Response::new(502, "<html>"))]
+    });
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again() {
+    each_request("radosgw", "lost", |_, _| vec![Fault::ResetResponse(0)]);
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again_on_seaweedfs() {
+    each_request("seaweedfs", "lost", |_, _| vec![Fault::ResetResponse(0)]);
+}
+
+#[test]
+fn a_reset_at_any_byte_is_survived() {
+    let mut random = Random::new("resets");
+    each_request("radosgw", "resets", |_, request| {
+        let body = match request {
+            "UploadPart" => 100_000,
+            "PutObject" => 100_000,
+            _ => 0,
+        };
+        let answer = if request == "GetObject" { 2000 } else { 600 };
+        vec![
+            Fault::ResetRequest(random.below(300)),
+            Fault::ResetRequest(random.below(400 + body)),
+            Fault::ResetResponse(random.below(150)),
+            // An answer that is shorter than this comes whole: then nothing was done.
+            Fault::edit(|_| {}),
+            Fault::ResetResponse(random.below(answer).min(180)),
+        ]
+    });
+}
+
+#[test]
+fn a_retry_is_made_when_the_server_says() {
+    let Some(store) = Store::on("radosgw", "retry-after") else { return };
+    let (proxy, driver) = store.proxied(&[]);
+    for status in [503, 429] {
+        let answer = slow_down(status).with("retry-after", "2");
+        proxy.rule(Rule::on(|seen| operation(seen) == "PutObject", Fault::Answer(answer)));
+        let before = Instant::now();
+        driver.put_content(&Context::none(), "/a", b"x").unwrap();
+        assert!(before.elapsed() >= Duration::from_secs(2), "{status}: {:?}", before.elapsed());
+    }
+}
+
+#[test]
+fn an_object_that_breaks_off_is_read_on_where_it_broke() {
+    let Some(store) = Store::on("radosgw", "breaks") else { return };
+    let (proxy, driver) = store.proxied(&[]);
+    let mut random = Random::new("breaks");
+    let data = crate::content::content(7, 5 << 20);
+    driver.put_content(&Context::none(), "/a", &data).unwrap();
+    for round in 0..20 {
+        proxy.forget_rules();
+        // It breaks three times.
+        for _ in 0..3 {
+            let fault = Fault::ResetResponse(random.below(2 << 20));
+            proxy.rule(Rule::on(|seen| operation(seen) == "GetObject", fault));
+        }
+        let offset = random.below(1 << 20) as usize;
+        let mut reader = driver.reader(&Context::none(), "/a", offset as i64).unwrap();
+        let found = crate::operations::read_all(&mut *reader).unwrap();
+        assert!(found == data[offset..], "round {round}: {} bytes", found.len());
+    }
+    let asked = proxy.take();
+    let pinned = asked.iter().filter(|seen| seen.header("if-match").is_some()).count();
+    assert!(pinned >= 40, "{pinned} requests of {} name the version they go on with", asked.len());
+}
