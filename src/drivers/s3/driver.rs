@@ -187,6 +187,6 @@ impl RemoteDriver for S3 {
         path: &str,
         options: &WalkOptions,
     ) -> Result<Box<dyn Walker>> {
-        Ok(walker::open(&self.store, ctx, path, options))
+        walker::open(&self.store, ctx, path, options).await
     }
 }

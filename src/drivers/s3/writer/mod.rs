@@ -78,6 +78,7 @@ pub struct Upload {
     sent: u64,
     /// As in [`Found`].
     fold: bool,
+    gap: bool,
     base: Option<Head>,
     stale: Vec<String>,
     /// It started over, so that uploads may lie on the key that it does not know of.
@@ -112,6 +113,7 @@ impl Upload {
             sent: found.parts.iter().map(|part| part.size).sum(),
             parts: found.parts.into_iter().map(|part| (part.number, part)).collect(),
             fold: found.fold,
+            gap: found.gap,
             base: found.base,
             stale: found.stale,
             fresh: false,
