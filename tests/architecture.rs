@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stream", &[]),
     ("base", &["walk", "observe", "remote", "runtime"]),
     ("executor", &["observe", "runtime"]),
-    ("remote", &["executor"]),
+    ("remote", &["executor", "runtime"]),
     ("http", &["executor", "observe", "remote", "runtime"]),
     ("drivers", &["http", "observe", "remote"]),
     ("middleware", &[]),

@@ -180,6 +180,7 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
     Driver::put_content(&*remote, &ctx, "/a", b"abc").unwrap();
     let mut reader = Driver::reader(&*remote, &ctx, "/a", 0).unwrap();
     let mut writer = Driver::writer(&*remote, &ctx, "/b", false).unwrap();
+    let walker = Driver::walker(&*remote, &ctx, "/", &Default::default()).unwrap();
     let shared = Lease::new("reader", Driver::reader(&*remote, &ctx, "/a", 0).unwrap());
     let (queue, local) = (Queue::new().unwrap(), inmemory());
     submit_list(&queue, &remote).unwrap();
@@ -209,7 +210,8 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
         Driver::list(&*own, &ctx, "/").map_err(|e| e.to_string())?;
         submit_list(&fresh, &own).map_err(|e| e.to_string())?;
         // Waits for nothing and touches nothing that is the parent's.
-        drop((queue, reader, writer, shared));
+        drop((queue, reader, writer, walker, shared));
+        drop((remote, idle));
         drop(fresh);
         storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
     });

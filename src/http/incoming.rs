@@ -128,14 +128,20 @@ pub async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
 /// The same as a vector with room for `spare` bytes more.
 pub async fn collect_vec(mut body: Incoming, limit: usize, spare: usize) -> Result<Vec<u8>> {
     too_large(&body, body.left(), limit)?;
-    let room = body.left().unwrap_or(0).min(BELIEVED) as usize;
-    let mut all = Vec::with_capacity(room + spare);
+    let mut all = Vec::new();
+    // No memory is used before there is something in it.
+    let room = usize::try_from(body.left().unwrap_or(0)).unwrap_or(usize::MAX);
+    reserve(&mut all, room.saturating_add(spare))?;
     while let Some(chunk) = body.chunk().await? {
         too_large(&body, Some((all.len() + chunk.len()) as u64), limit)?;
-        all.reserve(chunk.len() + spare);
+        reserve(&mut all, chunk.len() + spare)?;
         all.extend_from_slice(&chunk);
     }
     Ok(all)
+}
+
+fn reserve(all: &mut Vec<u8>, more: usize) -> Result<()> {
+    all.try_reserve(more).map_err(|_| Error::new(Code::Driver, "too large for memory"))
 }
 
 fn too_large(body: &Incoming, len: Option<u64>, limit: usize) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What the engine promises, against servers that misbehave on demand.
 
+mod cost;
 mod downloads;
 mod exchange;
 mod faults;
