@@ -738,16 +738,19 @@ typedef struct sd_driver sd_driver;
  * Looks the name up among the built-in drivers and those added with
  * sd_factory_register, checks `params`, and opens whatever the driver needs before
  * its first operation. Unknown parameter keys are refused, so that a misspelt key
- * is found here and not in production.
+ * is found here and not in production. For a name that nobody has it starts the
+ * program registry-storage-NAME, see section 16.
  *
  * Ownership: `params`, which may be NULL, is copied; you may free it at once.
  *            `*out` is yours: release it with sd_driver_free. Readers, writers
  *            and walkers keep the driver alive, so the order of freeing does not
  *            matter.
  * Threads:   any, concurrently.
- * Errors:    SD_ERR_INVALID_DRIVER     no driver has this name
+ * Errors:    SD_ERR_INVALID_DRIVER     no driver has this name, nor a program
  *            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed;
  *                                      the message names the key, never a secret
+ *            SD_ERR_DRIVER_VERSION     the program speaks another protocol
+ *            SD_ERR_DRIVER_DIED        it ended instead of being ready
  * Since:     1.0
  */
 sd_status sd_factory_create(const char *name, const sd_context *ctx,
@@ -2122,28 +2125,13 @@ sd_status sd_runtime_shutdown(uint64_t timeout_ms, sd_error **err);
 /**
  * The whole main() of a program registry-storage-NAME.
  *
- * sd_factory_create starts such a program for a name that it does not have, if it
- * finds it in the directories of sd_runtime_options.driver_path or else of the
- * environment's SD_DRIVER_PATH, or in PATH; never in the current directory. The
- * driver then works as one in the process does, in its own address space: if it dies,
- * calls fail with SD_ERR_DRIVER_DIED. What is spoken between the two is in
- * docs/driver-protocol.md, so that the program need not use this library at all.
- *
- * This function makes the driver with the parameters that the host has sent, as
- * sd_factory_register has it for one in the process, and serves it until the host has
- * no more use for it or has ended. It prints to the standard error why it cannot; the
- * host puts that into its log.
- *
- * The host takes these parameters for itself: `processrestart` (false): start the
- * program again for the next call after it died, though not more often than every
- * 100 ms, later 30 s; `processstarttimeout` (10000): how many milliseconds it may
- * take to be ready; `processargv` (false): hand the parameters over as argv[1] as
- * well, where others can read them; `process` (false): use a program even if the
- * library has a driver of that name.
- *
- * `name` is the driver's, in errors and metrics; NULL: what follows
- * "registry-storage-" in argv[0]. `vtable` NULL: the library's own driver of that
- * name.
+ * Makes the driver with the parameters that the host has sent, as sd_factory_register
+ * has it for one in the process, and serves it until the host has no more use for it
+ * or has ended. It prints to the standard error, which is the host's log, why it
+ * cannot. What is spoken between the two is in docs/driver-protocol.md, so that a
+ * program need not use this library at all. `name` is the driver's, in errors and
+ * metrics; NULL: what follows "registry-storage-" in argv[0]. `vtable` NULL: the
+ * library's own driver of that name.
  *
  * Ownership: `vtable` is copied. `user` goes to its free before this returns.
  * Threads:   one call in a process. The slots are called by threads of the library.
