@@ -76,6 +76,7 @@ static const struct call {
     {call_runtime_configure, ANYWHERE},
     {call_runtime_shutdown, TOP},
     {call_driver_wrap, OUTSIDE},
+    {call_driver_main, ANYWHERE},
 };
 
 static void make_call(void)

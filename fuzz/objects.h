@@ -398,4 +398,21 @@ static void call_runtime_shutdown(struct frame *f)
     PROMISE(status == SD_OK || status == SD_ERR_DEADLINE);
 }
 
+/* ---- 16: a program of its own, which this one is not ---- */
+
+static void was_freed(void *user)
+{
+    ++*(int *)user;
+}
+static void call_driver_main(struct frame *f)
+{
+    sd_factory_vtable v = {sizeof v, any_create, was_freed};
+    char *argv[] = {draw() % 2 ? (char *)"registry-storage-own" : optional_text(f), NULL};
+    const char *name = draw() % 2 ? "own" : optional_text(f);
+    sd_factory_vtable *vtable = optional_struct(f, &v, sizeof v);
+    int freed = 0, argc = draw() % 2;
+    PROMISE(CALL(sd_driver_main, argc, argv, name, vtable, &freed) == 2);
+    PROMISE(freed == (vtable != NULL) || (f->odd && freed == 0));
+}
+
 #endif

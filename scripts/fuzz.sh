@@ -38,7 +38,7 @@ run() { # TARGET ARGUMENT...
     local target=$1
     shift
     mkdir -p fuzz/crashes "$work/tmp"
-    TMPDIR=$work/tmp "$work/$target" -detect_leaks=0 -timeout=30 -rss_limit_mb=4096 \
+    TMPDIR=$work/tmp "$work/$target" -detect_leaks=0 -timeout=60 -rss_limit_mb=4096 \
         -artifact_prefix="fuzz/crashes/$target-" "$@" 2>"$work/$target.log" && return 0
     tail -n 60 "$work/$target.log" >&2
     local input

@@ -36,22 +36,22 @@ pub unsafe extern "C" fn sd_driver_main(
     let outcome = unsafe {
         boundary::value(Err(Error::new(Code::Internal, "a bug in the library")), |c| {
             Ok((|| {
+                let vtable = c.sized(vtable)?;
+                // From here on `user` is freed, whatever is wrong.
+                let mut factory = vtable.map(|vtable| CustomFactory::new("", vtable, user));
                 let own = c.argument(argc, argv, 0)?.map(name_in);
                 let name = c.optional_text(name, "name")?.or(own.flatten());
                 let name = name.ok_or_else(|| {
                     Error::invalid_argument("this program must be called registry-storage-NAME")
                 })?;
                 factory::check_name(name)?;
-                let constructor = match c.sized(vtable)? {
-                    None => None,
-                    Some(vtable) => {
-                        vtable::slot(vtable.create, "create")?;
-                        let factory = CustomFactory::new(name, vtable, user);
-                        let constructor: Constructor =
-                            Arc::new(move |ctx, params| Ok(Arc::new(factory.create(ctx, params)?)));
-                        Some(constructor)
-                    }
-                };
+                if let Some(vtable) = vtable {
+                    vtable::slot(vtable.create, "create")?;
+                }
+                let constructor = factory.take().map(|factory| -> Constructor {
+                    let factory = factory.named(name);
+                    Arc::new(move |ctx, params| Ok(Arc::new(factory.create(ctx, params)?)))
+                });
                 factory::serve(name, constructor)
             })())
         })

@@ -721,6 +721,20 @@ static void what_comes_with_a_newer_vtable_is_freed(void)
     CHECK_STATUS(sd_runtime_shutdown(5000, NULL), SD_OK);
 }
 
+static void a_program_that_cannot_serve_frees_what_it_was_given(void)
+{
+    sd_factory_vtable v = makes;
+    struct factory f = {.give = slots};
+    close(3); /* where a host would be */
+    CHECK(sd_driver_main(0, NULL, "own", &v, &f) == 2 && f.frees == 1);
+    CHECK(sd_driver_main(0, NULL, "No Name", &v, &f) == 2 && f.frees == 2);
+    CHECK(sd_driver_main(0, NULL, NULL, &v, &f) == 2 && f.frees == 3);
+    CHECK(sd_driver_main(0, NULL, "\xff", &v, &f) == 2 && f.frees == 4);
+    v.create = NULL;
+    CHECK(sd_driver_main(0, NULL, "own", &v, &f) == 2 && f.frees == 5);
+    CHECK(f.creates == 0);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -748,5 +762,6 @@ int main(int argc, char **argv)
     RUN(a_refused_registration_takes_nothing_over);
     RUN(what_a_factory_gives_is_checked);
     RUN(what_comes_with_a_newer_vtable_is_freed);
+    RUN(a_program_that_cannot_serve_frees_what_it_was_given);
     return end_tests();
 }

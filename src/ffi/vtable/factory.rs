@@ -34,6 +34,11 @@ impl CustomFactory {
         CustomFactory { name: name.to_string(), vtable, user, owns: AtomicBool::new(true) }
     }
 
+    pub fn named(mut self, name: &str) -> CustomFactory {
+        self.name = name.to_string();
+        self
+    }
+
     /// Leaves `user` to the caller.
     pub fn disown(&self) {
         self.owns.store(false, Ordering::Release);
