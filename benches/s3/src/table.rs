@@ -105,8 +105,11 @@ impl<'s> Row<'s> {
         cell: fn(&[Cost], Work) -> String,
     ) -> Result<()> {
         let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); clients.len()];
-        for _ in 0..scale.rounds {
+        for round in 0..scale.rounds {
             for (client, costs) in clients.iter().zip(&mut costs) {
+                if costs.len() < round {
+                    continue; // it has failed, and has said why
+                }
                 if let Some((server, work)) = self.before {
                     server.run("hyper", false, work)?;
                 }
