@@ -6,9 +6,6 @@
 //! [`ranged::Download`] reads an object through broken connections. All of it runs on
 //! the executor, and every future may be dropped at any await.
 
-// Whatever a build without some driver leaves unused.
-#![allow(dead_code, unused_imports)]
-
 mod body;
 pub mod budget;
 mod connector;
