@@ -27,7 +27,7 @@ pub mod xml;
 pub use body::Body;
 pub use engine::{Engine, Options};
 pub use incoming::{Incoming, collect, collect_vec};
-pub use status::{retry_after, status_error};
+pub use status::status_error;
 
 #[cfg(test)]
 mod tests;
