@@ -74,6 +74,11 @@ fn threads() -> MutexGuard<'static, Threads> {
     CURRENT.get_or(|_| Mutex::default()).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The executor, if it is running.
+pub fn running() -> Option<Executor> {
+    threads().runtime.as_ref().map(|runtime| Executor(runtime.handle().clone()))
+}
+
 impl Executor {
     /// Runs a task to its end, whoever waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
