@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -58,9 +59,20 @@ pub enum Fault {
 pub struct Fake {
     pub limits: Limits,
     pub state: Mutex<State>,
-    pub fault: Mutex<Option<Fault>>,
+    pub faults: Mutex<Vec<Fault>>,
     /// Ends when the client is killed.
     pub life: Context,
+    /// Requests that wait for their answer now, and the most there were.
+    waiting: AtomicUsize,
+    pub most_waiting: AtomicUsize,
+}
+
+struct Waits<'f>(&'f AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Fake {
@@ -78,8 +90,10 @@ impl Fake {
         Fake {
             limits,
             state: Mutex::new(state),
-            fault: Mutex::new(None),
+            faults: Mutex::default(),
             life: Context::new(&Context::none()),
+            waiting: AtomicUsize::new(0),
+            most_waiting: AtomicUsize::new(0),
         }
     }
 
@@ -90,8 +104,10 @@ impl Fake {
         Fake {
             limits: self.limits,
             state: Mutex::new(state),
-            fault: Mutex::new(None),
+            faults: Mutex::default(),
             life: Context::new(&Context::none()),
+            waiting: AtomicUsize::new(0),
+            most_waiting: AtomicUsize::new(0),
         }
     }
 
@@ -117,27 +133,34 @@ impl Fake {
             state.log.push(name.into());
             (state.log.len() - 1, state.dice() % 5)
         };
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_waiting.fetch_max(waiting, Ordering::SeqCst);
+        let _waits = Waits(&self.waiting);
         for _ in 0..pauses {
             tokio::task::yield_now().await;
         }
-        let fault = self.fault.lock().unwrap().clone();
+        let hits = |fault: &&Fault| match fault {
+            Fault::Kill { at, .. } => number >= *at,
+            Fault::Fail { at, .. } => number == *at,
+        };
+        let fault = self.faults.lock().unwrap().iter().find(hits).cloned();
         let mut work = Some(work);
         let mut run = || work.take().map(|work| work(&mut self.state.lock().unwrap())).unwrap();
         match fault {
-            Some(Fault::Kill { at, done }) if number >= at => {
+            Some(Fault::Kill { at, done }) => {
                 if done && number == at {
                     let _ = run();
                 }
                 self.life.cancel();
                 std::future::pending().await
             }
-            Some(Fault::Fail { at, done, error }) if number == at => {
+            Some(Fault::Fail { done, error, .. }) => {
                 if done {
                     let _ = run();
                 }
                 Err(error)
             }
-            _ => run(),
+            None => run(),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Found {
     /// Nothing can follow these parts as they are: the last one is small, or there are
     /// others behind a gap.
     pub fold: bool,
+    /// That is because of parts behind a gap, which others would count.
+    pub gap: bool,
     /// Content that comes before everything, not in the upload yet.
     pub base: Option<Head>,
     /// An object lies at the key, and it is empty.
@@ -111,7 +113,8 @@ pub async fn find(bucket: &dyn Bucket, key: &str, min_part: u64) -> Result<Optio
         let last = candidate.parts.get(candidate.count.saturating_sub(1));
         let small = last.is_some_and(|part| part.size < min_part);
         if candidate.bytes > 0 {
-            found.fold = small || candidate.has_more();
+            found.gap = candidate.has_more();
+            found.fold = small || found.gap;
             found.parts = candidate.parts;
             found.parts.truncate(candidate.count);
         }

@@ -46,12 +46,21 @@ pub fn order_of(parameters: &Parameters) -> Order {
     }
 }
 
-/// A walk of the directory at `path`; no request is made yet.
-pub fn open(store: &Store, ctx: &Context, path: &str, options: &WalkOptions) -> Box<dyn Walker> {
+/// A walk of the directory at `path`, which has the first page when it is opened, so that
+/// a missing start is found at once.
+pub async fn open(
+    store: &Store,
+    ctx: &Context,
+    path: &str,
+    options: &WalkOptions,
+) -> Result<Box<dyn Walker>> {
     let (key, prefix) = (store.keys.file(path), store.keys.directory(path));
     let bucket = Arc::new(store.client.clone());
-    let walk = Walk::new(bucket, store.order.clone(), path, &key, &prefix, options);
-    remote::walker(ctx, Box::new(walk))
+    let mut walk = Walk::new(bucket, store.order.clone(), path, &key, &prefix, options);
+    if let Some(first) = walk.next().await? {
+        walk.ready.push_front((walk.returned.take().unwrap_or_default(), first));
+    }
+    Ok(remote::walker(ctx, Box::new(walk)))
 }
 
 /// The same, learnt by one walk for the next.

@@ -64,8 +64,9 @@ impl Upload {
 
     /// Keeps everything in the upload, where any process finds it.
     pub(super) async fn suspend(&mut self) -> Result<()> {
-        let interrupted = self.base.is_some() && self.target.id.initialized();
-        if interrupted {
+        // What a process that died has left is put right even if nothing was written, since
+        // Distribution would count it wrong.
+        if self.gap || self.base.is_some() && self.target.id.initialized() {
             self.ground().await?;
         }
         let others = self.fresh.then(|| {

@@ -38,6 +38,7 @@ impl Upload {
             self.base = Some(head);
             self.parts.clear();
             (self.sent, self.next, self.fold, self.tail) = (0, 1, false, None);
+            self.gap = false;
             self.target.id = Arc::new(OnceCell::new());
         }
         let Some(base) = self.base.clone() else { return Ok(()) };

@@ -19,14 +19,14 @@ use tokio::sync::OnceCell;
 
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
-use super::client::{Head, Part};
+use super::client::{Head, LIMITS, Part};
 use super::resume::{self, Found};
 use super::store::Store;
 use crate::context::Context;
 use crate::driver::Writer;
 use crate::error::{Code, Error, Result};
 use crate::http::budget::Budget;
-use crate::http::parts::{Limits, Plan};
+use crate::http::parts::Plan;
 use crate::http::rope::Rope;
 use crate::remote::{self, Parts};
 
@@ -46,21 +46,15 @@ pub async fn open(
     append: bool,
 ) -> Result<Box<dyn Writer>> {
     let client = store.client.clone();
-    let (service, parameters) = (client.limits(), client.parameters());
-    let limits = Limits {
-        min_part: service.min_part,
-        max_part: service.max_part,
-        max_parts: service.max_parts,
-        max_object: service.max_object,
-    };
+    let parameters = client.parameters();
     let settings = Settings {
-        plan: Plan::new(limits, parameters.chunk_size),
+        plan: Plan::new(LIMITS, parameters.chunk_size),
         parallel: parameters.upload_concurrency,
         budget: Budget::shared(),
     };
     let key = store.keys.file(path);
     let upload = if append {
-        let found = resume::find(&client, &key, limits.min_part).await?;
+        let found = resume::find(&client, &key, LIMITS.min_part).await?;
         let found = found.ok_or_else(|| Error::path_not_found(path))?;
         Upload::resumed(Arc::new(client), &key, settings, found)
     } else {
@@ -84,6 +78,7 @@ pub struct Upload {
     sent: u64,
     /// As in [`Found`].
     fold: bool,
+    gap: bool,
     base: Option<Head>,
     stale: Vec<String>,
     /// It started over, so that uploads may lie on the key that it does not know of.
@@ -118,6 +113,7 @@ impl Upload {
             sent: found.parts.iter().map(|part| part.size).sum(),
             parts: found.parts.into_iter().map(|part| (part.number, part)).collect(),
             fold: found.fold,
+            gap: found.gap,
             base: found.base,
             stale: found.stale,
             fresh: false,

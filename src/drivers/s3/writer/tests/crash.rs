@@ -173,6 +173,14 @@ async fn check_after(fake: &Arc<Fake>, expected: &mut Expected, what: &str) {
     let fake = Arc::new(fake.copy());
     let found = found(&fake).await;
     expected.check(&found, what);
+    // One that writes nothing leaves what Distribution finds, if it is an upload at all.
+    let idle = Arc::new(fake.copy());
+    if let Some(mut upload) = append(&idle).await.unwrap() {
+        close(&mut upload).await.unwrap();
+        if !idle.list_uploads(KEY).await.unwrap().is_empty() {
+            distribution_finds(&idle, upload.size()).await;
+        }
+    }
     // Another process goes on with other bytes, in two sessions.
     expected.running = None;
     expected.acknowledged = found;
@@ -199,7 +207,7 @@ fn no_acknowledged_byte_is_lost_when_the_process_dies_at_any_request() {
                 for done in [false, true] {
                     run(async {
                         let (fake, mut expected) = begin(story, seed);
-                        *fake.fault.lock().unwrap() = Some(Fault::Kill { at, done });
+                        fake.faults.lock().unwrap().push(Fault::Kill { at, done });
                         let played = play(&fake, story.sessions, number, &mut expected);
                         let outcome = race(&fake.life, played).await;
                         if outcome.is_err() {
@@ -235,7 +243,7 @@ fn a_session_goes_on_after_any_request_that_fails() {
                             return;
                         }
                         let error = Error::new(code, "told to").with_http_status(status);
-                        *fake.fault.lock().unwrap() = Some(Fault::Fail { at, done, error });
+                        fake.faults.lock().unwrap().push(Fault::Fail { at, done, error });
                         let what = format!("story {number}, {code:?}, {at} {done}");
                         again(&fake, story, number, &mut expected, &what).await;
                         reached |= fake.log().len() > at;
@@ -245,6 +253,33 @@ fn a_session_goes_on_after_any_request_that_fails() {
                 if !reached {
                     break;
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_acknowledged_byte_is_lost_when_the_process_dies_after_a_failure() {
+    for (number, story) in STORIES.iter().enumerate().filter(|(n, _)| [0, 1, 9, 11].contains(n)) {
+        for at in 0..40 {
+            for later in 1..12 {
+                run(async {
+                    let (fake, mut expected) = begin(story, at as u64 + 1);
+                    let error = Error::new(Code::Unavailable, "told to").with_http_status(503);
+                    let faults = [
+                        Fault::Fail { at, done: later % 2 == 0, error },
+                        Fault::Kill { at: at + later, done: later % 3 == 0 },
+                    ];
+                    fake.faults.lock().unwrap().extend(faults);
+                    let what = format!("story {number}, {at} {later}");
+                    let played = async {
+                        again(&fake, story, number, &mut expected, &what).await;
+                        Ok(())
+                    };
+                    if race(&fake.life, played).await.is_err() {
+                        check_after(&fake, &mut expected, &what).await;
+                    }
+                });
             }
         }
     }
@@ -274,6 +309,7 @@ async fn again(
             let piece = bytes(stream, all.len(), all.len() + len);
             let before = all.len();
             all.extend_from_slice(&piece);
+            expected.running = Some((least, all.clone()));
             if write(&mut upload, &piece).await.is_err() {
                 // Only close and cancel are left; what it has is what it says.
                 all.truncate(usize::try_from(upload.size()).unwrap());
@@ -298,10 +334,12 @@ async fn again(
             if attempt == 0 && !broken {
                 let piece = bytes(7, all.len(), all.len() + 25);
                 all.extend_from_slice(&piece);
+                expected.running = Some((least, all.clone()));
                 write(&mut upload, &piece).await.unwrap();
             }
         }
         expected.acknowledged = Some(all.clone());
+        expected.running = None;
         assert_eq!(found(fake).await, expected.acknowledged, "{what}");
         if broken && *end == Commit {
             let mut upload = append(fake).await.unwrap().unwrap();
