@@ -1,9 +1,12 @@
 //! The whole suite, through Rust and through C.
 
+use std::process::Command;
+
 use storagedriver::driver::Driver;
 
 use crate::common::run_suite_but;
 use crate::ffi_driver::FfiDriver;
+use crate::queue_driver::QueueDriver;
 use crate::store::Store;
 
 /// Cases that SeaweedFS does not pass, whoever asks: a directory whose last file has
@@ -40,6 +43,23 @@ fn radosgw_keeps_every_promise() {
 #[test]
 fn radosgw_keeps_every_promise_through_c() {
     c("radosgw", &[]);
+}
+
+/// In a process of its own, in which the SDK makes all requests.
+#[test]
+fn radosgw_keeps_every_promise_through_the_sdk_alone() {
+    if Store::on("radosgw", "sdk").is_none() {
+        return;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "conformance::radosgw_keeps_every_promise", "--nocapture"]);
+    assert!(again.env("STORAGEDRIVER_S3_DIRECT", "0").status().unwrap().success());
+}
+
+#[test]
+fn radosgw_keeps_every_promise_through_the_queue() {
+    let Some(store) = Store::on("radosgw", "suite-queue") else { return };
+    run_suite_but(&QueueDriver::new(store.driver(&[])), &[]);
 }
 
 #[test]
