@@ -43,6 +43,8 @@ pub struct State {
     pub order: Order,
     /// Of a listing.
     pub page: usize,
+    /// Prefixes without a key that are shown under a delimiter.
+    pub phantoms: Vec<String>,
     /// Each page's token is the same.
     pub stuck: bool,
 }
@@ -85,6 +87,7 @@ impl Fake {
             log: Vec::new(),
             order: Order::Bytes,
             page: 1000,
+            phantoms: Vec::new(),
             stuck: false,
         };
         Fake {
@@ -275,6 +278,13 @@ impl Bucket for Fake {
                         page.objects.push(Object { key: key.to_string(), size, etag, mtime_ns });
                     }
                 }
+            }
+            if page.next.is_none() && request.delimiter.is_some() {
+                let below = |phantom: &&String| {
+                    let rest = phantom.strip_prefix(request.prefix);
+                    rest.is_some_and(|rest| rest.find('/') == Some(rest.len().wrapping_sub(1)))
+                };
+                page.prefixes.extend(state.phantoms.iter().filter(below).cloned());
             }
             Ok(page)
         })

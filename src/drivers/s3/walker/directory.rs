@@ -71,14 +71,16 @@ impl Directory {
                 ..ListRequest::default()
             };
             let page = bucket.list(&request).await?;
-            any |= !page.objects.is_empty() || !page.prefixes.is_empty();
+            any |= !page.objects.is_empty();
             let files = page.objects.into_iter().map(|object| (object.key.clone(), Some(object)));
             let directories = page.prefixes.into_iter().map(|prefix| (prefix, None));
             for (key, file) in files.chain(directories) {
                 let name = key.strip_prefix(&self.prefix).unwrap_or_default();
                 let name = if file.is_some() { Some(name) } else { name.strip_suffix('/') };
+                // Without a name it marks this directory.
                 let wanted = |name: &&str| {
-                    path::is_component(name) && self.after.as_deref().is_none_or(|a| *name > a)
+                    let ours = path::is_component(name) || name.is_empty() && file.is_some();
+                    ours && self.after.as_deref().is_none_or(|after| *name > after)
                 };
                 if let Some(name) = name.filter(wanted) {
                     entries.push(Entry { name: name.to_string(), file });

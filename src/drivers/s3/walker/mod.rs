@@ -267,9 +267,10 @@ impl Walk {
         Ok(())
     }
 
-    /// Makes ready the directories of `key` that were not reported yet, and what is at
-    /// the key itself, if it is an object.
-    fn report(&mut self, key: &str, object: Option<&Object>) {
+    /// Makes ready the directories of an object that were not reported yet, and the object
+    /// itself, unless it only marks a directory.
+    fn report(&mut self, object: &Object) {
+        let key = object.key.as_str();
         let end = key.rfind('/').map_or(0, |slash| slash + 1);
         let directory = key.get(..end).unwrap_or_default();
         let mut at = self.prefix.len();
@@ -283,7 +284,7 @@ impl Walk {
         }
         self.announced.clear();
         self.announced.push_str(directory);
-        if let Some(object) = object.filter(|_| end < key.len()) {
+        if end < key.len() {
             let info = self.info(key, object.size, object.mtime_ns, false);
             self.ready.push_back((key.to_string(), info));
         }
@@ -342,7 +343,7 @@ impl Entries for Walk {
                         self.order.learn(Order::Bytes);
                     }
                     match next {
-                        flat::Next::Object(object) => self.report(&object.key, Some(&object)),
+                        flat::Next::Object(object) => self.report(&object),
                         flat::Next::First(prefix) => {
                             let order = self.order.get();
                             self.levels.push(self.level(&prefix, order));
@@ -356,10 +357,11 @@ impl Entries for Walk {
                     self.exists |= directory.seen_any;
                     match next {
                         directory::Next::Object(object) => {
-                            self.report(&object.key, Some(&object));
+                            self.report(&object);
                         }
                         directory::Next::Directory(prefix) => {
-                            self.report(&prefix, None);
+                            // Reported with the first key below it: some servers show
+                            // directories that are empty.
                             self.levels.push(Level::Directory(Directory::new(&prefix, None)));
                         }
                         directory::Next::End => drop(self.levels.pop()),

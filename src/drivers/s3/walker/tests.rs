@@ -312,3 +312,17 @@ fn a_start_that_is_missing_or_a_file_is_told_apart() {
         }
     });
 }
+
+#[test]
+fn directories_that_are_shown_empty_are_none() {
+    run(async {
+        let fake = bucket(KEYS, fake::Order::Directories, 3);
+        let phantoms = ["s/a/gone/", "s/gone/", "s/gone/below/"].map(str::to_string);
+        fake.state.lock().unwrap().phantoms = phantoms.to_vec();
+        let known = Arc::new(KnownOrder::new(Order::Other));
+        let found = entries(&mut walk(&fake, &known, &all()), &[]).await.unwrap();
+        assert_eq!(found, expected(KEYS, &all(), &[]));
+        let mut gone = Walk::new(fake, known, "/s/gone", "s/gone", "s/gone/", &all());
+        assert_eq!(gone.next().await.unwrap_err().code(), Code::PathNotFound);
+    });
+}
