@@ -96,7 +96,8 @@ impl Inner {
         let mut headers = call.headers;
         if let Some(held) = &signer {
             if !headers.contains_key(X_AMZ_CONTENT_SHA256) {
-                headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_static(UNSIGNED));
+                let hash = if call.body.is_empty() { sign::EMPTY } else { UNSIGNED };
+                headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_static(hash));
             }
             let method = call.method.as_str();
             let request = sign::Request { method, path: &path, query: call.query };
@@ -129,7 +130,9 @@ impl Inner {
 
     /// What another attempt should do otherwise: with other credentials, by another clock.
     pub(super) fn learned(&self, mut failure: Failure, headers: &HeaderMap) -> Failure {
-        if failure.is_of_credentials() && self.signers.forget() {
+        // To a head with an expired token the answer is a bad request, without a word.
+        let unsaid = failure.status == 400 && failure.code.is_empty();
+        if (failure.is_of_credentials() || unsaid) && self.signers.forget() {
             failure.error = failure.error.with_retryable(true);
         }
         // The answer to a head has no body that would say why.
