@@ -2,6 +2,7 @@
 //! body. Both sides use this and nothing else for it.
 
 use std::io::IoSliceMut;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fd::AsFd;
 use rustix::io::{Errno, readv};
@@ -136,7 +137,7 @@ pub struct Inlet {
     start: usize,
     end: usize,
     partial: Option<Partial>,
-    spare: Vec<Vec<u8>>,
+    spare: Spare,
 }
 
 struct Partial {
@@ -149,9 +150,26 @@ const BUFFER: usize = 32 << 10;
 /// Bodies kept for use again.
 const SPARE: usize = 8;
 
+/// Large bodies that are done with, so that the next ones need no new memory.
+#[derive(Clone, Default)]
+pub struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    pub fn put(&self, body: Vec<u8>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE && body.capacity() >= PIECE {
+            spare.push(body);
+        }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
 impl Default for Inlet {
     fn default() -> Inlet {
-        Inlet { buf: vec![0; BUFFER], start: 0, end: 0, partial: None, spare: Vec::new() }
+        Inlet { buf: vec![0; BUFFER], start: 0, end: 0, partial: None, spare: Spare::default() }
     }
 }
 
@@ -160,11 +178,9 @@ impl Inlet {
         Inlet::default()
     }
 
-    /// Takes a body back, so that the next one needs no new memory.
-    pub fn recycle(&mut self, body: Vec<u8>) {
-        if self.spare.len() < SPARE && body.capacity() >= PIECE {
-            self.spare.push(body);
-        }
+    /// Where bodies that are done with can go.
+    pub fn spare(&self) -> Spare {
+        self.spare.clone()
     }
 
     /// A whole frame that is here already.
@@ -176,7 +192,7 @@ impl Inlet {
             self.start += HEADER;
             let length = header.length as usize;
             let mut body = match length > BUFFER {
-                true => self.spare.pop().unwrap_or_default(),
+                true => self.spare.take(),
                 false => Vec::new(),
             };
             body.resize(length, 0);

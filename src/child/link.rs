@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use super::frame::{Fault, Header, Inlet, Kind, MAX_BODY, Step, WINDOW};
+use super::frame::{Fault, Header, Inlet, Kind, MAX_BODY, Spare, Step, WINDOW};
 use super::message::{self, Request};
 use super::outlet::Outlet;
 use super::process::Process;
@@ -37,6 +37,7 @@ pub struct Link {
     outlet: Outlet,
     table: Mutex<Table>,
     lead: Mutex<Lead>,
+    spare: Spare,
     process: Option<Arc<Process>>,
     /// What the driver takes before it gives credit.
     window: u32,
@@ -130,6 +131,7 @@ impl Link {
             birth: Birth::now(),
             outlet: Outlet::default(),
             table: Mutex::new(table),
+            spare: inlet.spare(),
             lead: Mutex::new(Lead { inlet, over: None }),
             process,
             window,
@@ -375,24 +377,23 @@ impl Link {
 
     /// A buffer that a frame came in, for the next one.
     pub fn recycle(&self, body: Vec<u8>) {
-        if let Ok(mut lead) = self.lead.try_lock() {
-            lead.inlet.recycle(body);
-        }
+        self.spare.put(body);
     }
 
     // ---- writing ----
 
-    /// Sends whole frames; `begun` becomes whether the driver will see them even if
-    /// the context ends first.
+    /// Sends whole frames. If the context ends when a part is out, the rest goes out
+    /// later, and that is a success; `begun` becomes whether it came so far.
     fn send(&self, ctx: &Context, frames: &[&[u8]], begun: &mut bool) -> Result<()> {
         self.birth.same_process()?;
         let slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
-        self.outlet.send(&self.socket, ctx, slices, begun, || self.wait_for_room(ctx)).map_err(
-            |broken| match broken {
-                Some(error) => error,
-                None => self.wait_for_death(ctx),
-            },
-        )
+        match self.outlet.send(&self.socket, ctx, slices, begun, || self.wait_for_room(ctx)) {
+            Ok(()) => Ok(()),
+            // The rest goes out with whatever is sent next; the answer is another matter.
+            Err(Some(_)) if *begun => Ok(()),
+            Err(Some(error)) => Err(error),
+            Err(None) => Err(self.wait_for_death(ctx)),
+        }
     }
 
     /// Until the socket may take more. What comes meanwhile is read, so that a driver
@@ -578,12 +579,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// For one call: forgotten by CANCEL.
+    /// For one call.
     pub fn call(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
-        Stream::open(link, expect, Kind::Cancel)
+        // What is in the middle of sending something waits for credit that never comes.
+        let forget = if expect.contents { Kind::Release } else { Kind::Cancel };
+        Stream::open(link, expect, forget)
     }
 
-    /// For what stays open: forgotten by RELEASE.
+    /// For what stays open.
     pub fn handle(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
         Stream::open(link, expect, Kind::Release)
     }

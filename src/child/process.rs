@@ -14,7 +14,8 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, pidfd_open,
+    pidfd_send_signal, waitid, waitpid,
 };
 
 use super::link::{Link, socket_error};
@@ -160,12 +161,17 @@ impl Process {
 
     /// For the supervisor: takes the process' status if it has ended.
     pub fn reap(&self) -> Option<Exit> {
-        match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+        // By its descriptor, since the number may be another process' by now.
+        let id = match &self.pidfd {
+            Some(pidfd) => WaitId::PidFd(pidfd.as_fd()),
+            None => WaitId::Pid(self.pid),
+        };
+        match waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
             Ok(None) | Err(Errno::INTR) => None,
-            Ok(Some((_, status))) => match (status.exit_status(), status.terminating_signal()) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(status), _) => Some(Exit::Status(status)),
                 (None, Some(signal)) => Some(Exit::Signal(signal)),
-                (None, None) => None,
+                (None, None) => Some(Exit::Unknown),
             },
             Err(_) => Some(Exit::Unknown),
         }

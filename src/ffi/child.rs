@@ -19,6 +19,12 @@ use crate::factory::{self, Constructor};
 /// metrics; NULL: what follows "registry-storage-" in argv[0]. `vtable` NULL: the
 /// library's own driver of that name.
 ///
+/// The host keeps four parameters for itself: `process`, use a program even if the
+/// library has a driver of that name; `processrestart`, start the program again for the
+/// next call after it died, at most every 100 ms, later 30 s; `processstarttimeout`, the
+/// milliseconds (10000) in which it must be ready; `processargv`, repeat the parameters
+/// in argv[1], where others on the machine can read them.
+///
 /// Ownership: `vtable` is copied. `user` goes to its free before this returns.
 /// Threads:   one call in a process. The slots are called by threads of the library.
 /// Errors:    returns what main should: 0 when the host is done, 1 after a failure, 2

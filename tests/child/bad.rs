@@ -139,7 +139,7 @@ fn a_cancelled_call_returns_at_once_and_the_driver_is_told() {
             ctx.cancel();
             at
         });
-        assert_eq!(driver.get_content(&ctx, "/a").unwrap_err().code(), Code::Cancelled);
+        assert_eq!(driver.delete(&ctx, "/a").unwrap_err().code(), Code::Cancelled);
         let returned = Instant::now();
         returned.saturating_duration_since(canceller.join().unwrap())
     });

@@ -8,6 +8,7 @@ mod support;
 
 mod bad;
 mod decoder;
+mod host;
 mod life;
 mod scripted;
 mod streams;

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
-use super::frame::{Fault, Header, Inlet, Kind, Step, WINDOW};
+use super::frame::{Fault, Header, Inlet, Kind, Spare, Step, WINDOW};
 use super::message::{self, DriverHello, HostHello, MAJOR, MINOR, Operations};
 use super::sys;
 use crate::context::Context;
@@ -79,6 +79,7 @@ pub fn serve(socket: OwnedFd, make: Make<'_>) -> Result<()> {
         driver,
         window: hello.window,
         streams: Mutex::default(),
+        spare: inlet.spare(),
         pool: Mutex::new(Pool { inlet: Some(inlet), ..Pool::default() }),
         changed: Condvar::new(),
     });
@@ -140,6 +141,7 @@ struct Server {
     /// What the host takes before it gives credit.
     window: u32,
     streams: Mutex<HashMap<u32, Arc<Stream>>>,
+    spare: Spare,
     pool: Mutex<Pool>,
     changed: Condvar,
 }

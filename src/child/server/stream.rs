@@ -47,15 +47,25 @@ struct Inbox {
 enum Event {
     Request(Vec<u8>),
     Data(Vec<u8>, bool),
+    Cancel,
     Release,
 }
 
 /// What a stream is in the middle of.
 enum Work {
     New,
-    Put { path: String, length: usize, content: Vec<u8>, ctx: Context },
-    Content { content: Vec<u8>, at: usize },
-    Read(Box<dyn Reader>),
+    Put {
+        path: String,
+        length: usize,
+        content: Vec<u8>,
+        ctx: Context,
+    },
+    Content {
+        content: Vec<u8>,
+        at: usize,
+    },
+    /// With the buffer of the next piece.
+    Read(Box<dyn Reader>, Vec<u8>),
     Write(Upload),
     Walk(Walk),
     Ended,
@@ -113,7 +123,7 @@ impl Stream {
                 if let Some(current) = &inbox.current {
                     current.cancel();
                 }
-                return Ok(false);
+                inbox.events.push_back(Event::Cancel);
             }
             Kind::Release => {
                 self.ctx.cancel();
@@ -145,6 +155,13 @@ impl Stream {
             match event {
                 Some(Event::Request(body)) => self.request(server, &mut work, &body),
                 Some(Event::Data(body, end)) => self.data(server, &mut work, body, end),
+                Some(Event::Cancel) => {
+                    // Nobody sends or takes the rest.
+                    if matches!(*work, Work::Put { .. } | Work::Content { .. }) {
+                        *work = Work::Ended;
+                        self.fail(server, &Error::new(Code::Cancelled, "cancelled"), true);
+                    }
+                }
                 Some(Event::Release) => {
                     if !lock(&self.inbox).ended {
                         self.fail(server, &Error::new(Code::Cancelled, "released"), true);
@@ -323,7 +340,9 @@ impl Stream {
         let opened = match op {
             "reader" => {
                 let offset = object.get("offset").and_then(Value::as_i64).unwrap_or(0);
-                driver.reader(&kept, path, offset).map(|reader| (Work::Read(reader), json!({})))
+                driver
+                    .reader(&kept, path, offset)
+                    .map(|reader| (Work::Read(reader, Vec::new()), json!({})))
             }
             "writer" => {
                 let append = message::truth(object, "append");
@@ -350,7 +369,7 @@ impl Stream {
         kept.set_timeout(Duration::MAX);
         match opened {
             Ok((opened, answer)) => {
-                let pumps = matches!(opened, Work::Read(_));
+                let pumps = matches!(opened, Work::Read(..));
                 *work = opened;
                 self.reply(server, &answer, false);
                 lock(&self.inbox).pumping = pumps;
@@ -429,6 +448,7 @@ impl Stream {
                 if upload.owed >= CREDIT {
                     self.give_credit(server, std::mem::take(&mut upload.owed));
                 }
+                server.spare.put(body);
             }
             // Sent before the host knew of the end.
             _ => {}
@@ -474,11 +494,11 @@ impl Stream {
                 self.send_data(server, piece, end);
                 (piece.len(), end)
             }
-            Work::Read(reader) => {
-                let mut piece = vec![0; room];
-                match reader.read(&mut piece) {
+            Work::Read(reader, buf) => {
+                buf.resize(buf.len().max(room), 0);
+                match reader.read(buf.get_mut(..room).unwrap_or_default()) {
                     Ok(count) => {
-                        self.send_data(server, piece.get(..count).unwrap_or_default(), count == 0);
+                        self.send_data(server, buf.get(..count).unwrap_or_default(), count == 0);
                         (count, count == 0)
                     }
                     Err(error) => {
