@@ -47,6 +47,8 @@ const PUBLIC_KEYS: &[&str] = &[
     "anonymous",
     "uploadconcurrency",
     "readahead",
+    "connecttimeout",
+    "stalltimeout",
     "container",
     "realm",
     "serviceurl",

@@ -224,6 +224,9 @@ fn responses_can_be_changed() {
     proxy.rule(Rule::on(|_| true, Fault::edit(reverse)));
     let (head, body) = client.ask("PUT", "/a", b"abcdef").unwrap();
     assert_eq!((body.as_slice(), head.header("x-origin")), (&b"fedcba"[..], Some("yes")));
+    proxy.rule(Rule::on(|_| true, Fault::edit(|response| response.status = 206)));
+    let (head, _) = client.ask("HEAD", "/a", b"abcdef").unwrap();
+    assert_eq!((head.status(), head.header("content-length")), (206, Some("6")));
     proxy.rule(Rule::on(|_| true, Fault::wrong_length(2)));
     let error = client.ask("PUT", "/a", b"abcdef").map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);

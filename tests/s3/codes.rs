@@ -17,6 +17,16 @@ const SLACK: Duration = Duration::from_secs(3);
 
 /// Does `fault` to every request from now on, for each call; `timeout` is the caller's.
 fn each_call_fails(test: &str, fault: Fault, timeout: Duration, codes: &[Code]) {
+    each_call_fails_with(&[], test, fault, timeout, codes);
+}
+
+fn each_call_fails_with(
+    more: &[(&str, &str)],
+    test: &str,
+    fault: Fault,
+    timeout: Duration,
+    codes: &[Code],
+) {
     let Some(store) = Store::on("radosgw", test) else { return };
     let direct = store.driver(&[]);
     std::thread::scope(|scope| {
@@ -25,7 +35,7 @@ fn each_call_fails(test: &str, fault: Fault, timeout: Duration, codes: &[Code]) 
             scope.spawn(move || {
                 let at = format!("/{}", call.name.replace(' ', "-"));
                 (call.prepare)(&**direct, &at);
-                let (proxy, driver) = store.proxied(&[]);
+                let (proxy, driver) = store.proxied(more);
                 proxy.rule(Rule::on(|_| true, fault).always());
                 let ctx = Context::new(&Context::none());
                 ctx.set_timeout(timeout);
@@ -53,6 +63,15 @@ fn a_server_that_never_answers_ends_with_the_deadline() {
 fn a_server_that_stops_reading_ends_with_the_deadline() {
     let timeout = Duration::from_millis(700);
     each_call_fails("deaf", Fault::StallRequest(10), timeout, &[Code::Deadline]);
+}
+
+#[test]
+fn a_server_that_stalls_is_unavailable_after_the_stall_timeout() {
+    let more = [("stalltimeout", "1")];
+    let timeout = Duration::from_secs(60);
+    for fault in [Fault::StallResponse(0), Fault::StallResponse(30), Fault::StallRequest(500)] {
+        each_call_fails_with(&more, "stalls", fault, timeout, &[Code::Unavailable]);
+    }
 }
 
 #[test]

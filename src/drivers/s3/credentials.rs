@@ -56,6 +56,11 @@ impl Held {
         Arc::new(Held { credentials, day_key: Default::default() })
     }
 
+    #[cfg(test)]
+    pub fn of_test(credentials: Credentials) -> Held {
+        Held { credentials, day_key: Default::default() }
+    }
+
     fn left(&self, now: SystemTime) -> Duration {
         let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
         self.credentials.expiry().map_or(Duration::MAX, left)
@@ -197,3 +202,6 @@ fn reasons(error: &CredentialsError) -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
     if of_process { String::new() } else { line }
 }
+
+#[cfg(test)]
+mod tests;

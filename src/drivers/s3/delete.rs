@@ -1,6 +1,10 @@
 //! Deleting a path and what is below it. The first listing is of the key without a
 //! slash: it has the file itself and, unless siblings crowd it out, all that is below.
 //! Each batch is deleted while the next page is being listed.
+//!
+//! Uploads below a directory end with it, where one page holds the directory: a registry
+//! deletes that of an upload with all its traces. Asking for them costs a request, which
+//! a file and a large tree are spared.
 
 use super::client::{ListPage, ListRequest};
 use super::listing::lost;
@@ -20,11 +24,15 @@ pub async fn delete(store: &Store, path: &str) -> Result<()> {
     let more = first.next.is_some();
     let sorted = first.objects.is_sorted_by(|a, b| a.key < b.key);
     let last = first.objects.last().map(|object| object.key.clone());
+    let is_directory = first.objects.iter().any(|object| object.key.starts_with(&prefix));
     let mut doomed = of_path(first, &key, &prefix);
     if more && !sorted && doomed.first() != Some(&key) && store.client.head(&key).await?.is_some() {
         doomed.push(key);
     }
     deletion.start(doomed)?;
+    if is_directory && !more {
+        deletion.uploads(&prefix).await?;
+    }
     if more {
         // From here on without siblings.
         let after = last.filter(|last| sorted && last.starts_with(&prefix));
@@ -69,6 +77,24 @@ impl Deletion<'_> {
             token = next;
             self.collect(false).await?;
         }
+    }
+
+    /// Aborts the uploads below the prefix, where the server knows such things and we may
+    /// ask for them.
+    async fn uploads(&mut self, prefix: &str) -> Result<()> {
+        let uploads = match self.store.client.list_uploads_below(prefix).await {
+            Ok(uploads) => uploads,
+            Err(error) if matches!(error.code(), Code::Permission | Code::Unsupported) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for (key, upload) in uploads {
+            let client = self.store.client.clone();
+            self.running.spawn(async move { client.abort_upload(&key, &upload.id).await });
+            self.collect(false).await?;
+        }
+        Ok(())
     }
 
     fn start(&mut self, keys: Vec<String>) -> Result<()> {

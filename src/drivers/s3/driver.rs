@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::client::{Client, Head};
+use super::client::{Client, Head, MAX_SINGLE};
 use super::guess::Guesses;
 use super::keys::Keys;
 use super::parameters::Parameters;
@@ -83,7 +83,7 @@ impl RemoteDriver for S3 {
     }
 
     async fn put_content(&self, _: &Context, path: &str, data: Bytes) -> Result<()> {
-        if data.len() as u64 > self.store.client.limits().max_single {
+        if data.len() as u64 > MAX_SINGLE {
             let detail = "larger than one request may be; it can be written in parts";
             return Err(Error::invalid_argument(detail).with_path(path));
         }

@@ -9,7 +9,6 @@ use super::client::{ListPage, ListRequest};
 use super::keys::Keys;
 use super::store::Store;
 use crate::error::{Code, Error, Result};
-use crate::http::join;
 use crate::names::Names;
 use crate::path;
 

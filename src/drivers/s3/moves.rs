@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::client::{Client, Head, Part, same_etag};
+use super::client::{Client, Head, MAX_SINGLE, Part, same_etag};
 use super::listing::lost;
 use super::parameters::Encryption;
 use super::store::Store;
@@ -48,7 +48,7 @@ async fn missing(store: &Store, source: &str) -> Error {
 
 /// Copies the object that `head` describes; `false`: it is gone.
 async fn copy(client: &Client, from: &str, head: &Head, to: &str) -> Result<bool> {
-    let threshold = client.parameters().copy_threshold.min(client.limits().max_single);
+    let threshold = client.parameters().copy_threshold.min(MAX_SINGLE);
     if head.size > threshold {
         return copy_in_parts(client, from, head, to).await;
     }

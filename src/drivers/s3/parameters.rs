@@ -2,6 +2,8 @@
 //! keys of ours. What Distribution reads in a way that nobody can have meant (`10MB` as
 //! 10, a missing region as `<nil>`) is refused.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::region;
@@ -72,6 +74,10 @@ pub struct Parameters {
     pub upload_concurrency: usize,
     /// How many ranges of a large object are asked for ahead of the reader.
     pub read_ahead: usize,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+    /// How long nothing may move while something is waited for.
+    pub stall_timeout: Duration,
     /// Whether the common requests are made without the SDK.
     pub direct: bool,
 }
@@ -184,6 +190,8 @@ fn read(reader: &mut Reader<'_>) -> Result<Parameters> {
         debug: debug(reader),
         upload_concurrency: size(integer(reader, "uploadconcurrency", 4, 1, 64)?),
         read_ahead: size(integer(reader, "readahead", 0, 0, 64)?),
+        connect_timeout: Duration::from_secs(integer(reader, "connecttimeout", 10, 1, 3600)?),
+        stall_timeout: Duration::from_secs(integer(reader, "stalltimeout", 60, 1, 3600)?),
         direct: true,
         endpoint,
     })

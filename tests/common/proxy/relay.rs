@@ -141,8 +141,12 @@ fn pass_back(
         return match fault {
             Some(Fault::Edit(change)) => {
                 let mut response = whole(&head, body, &mut reader)?;
+                let no_body = request.words[0] == "HEAD";
+                if no_body {
+                    response.headers = head.headers.clone();
+                }
                 change(&mut response);
-                let lies = http::header(&response.headers, "content-length").is_some();
+                let lies = !no_body && http::header(&response.headers, "content-length").is_some();
                 send(client, &request.words[0], response)?;
                 Ok(if lies { After::Close } else { goes_on })
             }

@@ -23,13 +23,11 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        failure.error
-    }
-}
-
 impl Failure {
+    pub fn error(self) -> Error {
+        self.error
+    }
+
     /// From an answer: its head, and what its body says if there was one.
     pub fn of_answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
         let body = String::from_utf8_lossy(body);
@@ -97,8 +95,9 @@ impl Failure {
             && matches!(self.code.as_str(), "" | "NoSuchKey" | "NotFound" | "NoSuchVersion")
     }
 
+    /// Of a request for an upload; some servers say that there is no such key.
     pub fn is_missing_upload(&self) -> bool {
-        self.status == 404 && matches!(self.code.as_str(), "NoSuchUpload" | "NotFound" | "")
+        self.status == 404 && self.code != "NoSuchBucket"
     }
 
     /// No object can have such a key.
@@ -234,7 +233,8 @@ mod tests {
         assert!(failure.is_missing_object());
         assert!(!failure_of("NoSuchBucket").is_missing_object());
         assert!(failure_of("NoSuchUpload").is_missing_upload());
-        assert!(!failure_of("NoSuchKey").is_missing_upload());
+        assert!(failure_of("NoSuchKey").is_missing_upload());
+        assert!(!failure_of("NoSuchBucket").is_missing_upload());
         let garbage = Failure::of_answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>\xff");
         assert_eq!(garbage.error.code(), Code::Unavailable);
     }

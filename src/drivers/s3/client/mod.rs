@@ -35,8 +35,8 @@ use transport::Transport;
 
 pub use sign::DayKey;
 pub use types::{
-    Completed, Copied, Fetched, Found, Head, Limits, ListPage, ListRequest, Object, Part, PutDone,
-    Span, Upload, same_etag,
+    Completed, Fetched, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Span,
+    Upload, same_etag,
 };
 
 /// Of what is stored.
@@ -78,6 +78,7 @@ impl Client {
             Options { skip_verify: parameters.skip_verify, user_agent, ..Options::default() };
         let engine = Engine::new(&options)?;
         let place = Place::of(&parameters)?;
+        engine.check(&place.uri()?)?;
         let redirect_place = match &parameters.redirect_endpoint {
             Some(url) => place.clone().moved_to(url)?,
             None => place.clone(),
@@ -102,10 +103,6 @@ impl Client {
         &self.0.parameters
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits::S3
-    }
-
     pub fn policy(&self) -> Policy {
         self.0.policy
     }
@@ -115,13 +112,12 @@ impl Client {
     /// asked for.
     pub fn copy_ranges(&self, size: u64) -> Vec<std::ops::Range<u64>> {
         let parameters = self.parameters();
-        let limits = self.limits();
         let wanted = match parameters.copy_chunk_size {
             Some(wanted) => wanted,
-            None if size > limits.max_single => limits.max_part,
+            None if size > MAX_SINGLE => LIMITS.max_part,
             None => DEFAULT_COPY_CHUNK,
         };
-        limits.ranges(size, wanted)
+        LIMITS.ranges(size, wanted)
     }
 
     /// A URL under which anybody may do this for a while. Makes no request, unless

@@ -124,10 +124,13 @@ impl Client {
         let digests = &digests;
         self.retry(|| async {
             let etag = match self.0.direct {
-                true => etag_of(self.direct_put(key, body.clone(), digests).await?.headers()),
-                false => self.sdk_put(key, body.clone(), digests).await?,
+                true => {
+                    let answer = self.direct_put(key, body.clone(), digests).await;
+                    answer.map(|answer| etag_of(answer.headers()))
+                }
+                false => self.sdk_put(key, body.clone(), digests).await,
             };
-            Ok(PutDone { etag })
+            etag.map(|etag| PutDone { etag }).map_err(Failure::error)
         })
         .await
     }
@@ -150,7 +153,7 @@ impl Client {
                 .set_max_keys(most)
                 .send()
                 .await;
-            page_of(self.0.outcome(answer)?)
+            page_of(self.0.outcome(answer).map_err(Failure::error)?)
         })
         .await
     }
@@ -236,7 +239,7 @@ impl Client {
                 request.headers_mut().insert("content-md5", md5);
             }
         });
-        let answer = self.0.outcome(request.send().await)?;
+        let answer = self.0.outcome(request.send().await).map_err(Failure::error)?;
         let failed = answer.errors.unwrap_or_default().into_iter().filter_map(|one| {
             let code = one.code.unwrap_or_default();
             let missing = matches!(code.as_str(), "NoSuchKey" | "NoSuchVersion");

@@ -74,6 +74,12 @@ impl Place {
         self.service == "s3"
     }
 
+    /// The address alone.
+    pub fn uri(&self) -> Result<http::Uri> {
+        let Place { scheme, authority, .. } = self;
+        format!("{scheme}://{authority}/").parse().map_err(|_| wrong("is no url"))
+    }
+
     /// The same bucket behind another scheme and host.
     pub fn moved_to(self, url: &str) -> Result<Place> {
         let (scheme, authority) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;

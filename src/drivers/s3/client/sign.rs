@@ -224,3 +224,134 @@ fn date(days: u64) -> (u64, u64, u64) {
     let month = if month < 10 { month + 3 } else { month - 9 };
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_sigv4::http_request::{
+        PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode,
+    };
+    use aws_sigv4::sign::v4::SigningParams;
+
+    use super::*;
+    use crate::drivers::s3::keys::escape;
+    use crate::drivers::s3::parameters::Parameters;
+    use crate::params::Params;
+
+    fn place() -> Place {
+        let json = r#"{"bucket":"b1x","region":"eu-west-3","regionendpoint":"http://h:9000"}"#;
+        Place::of(&Parameters::read(&Params::from_json(json).unwrap()).unwrap()).unwrap()
+    }
+
+    fn credentials(token: Option<&str>) -> Credentials {
+        Credentials::new("AKID", "SECRET", token.map(str::to_string), None, "test")
+    }
+
+    /// The authorization that the SDK's own signer gives the same request.
+    fn of_sdk(
+        method: &str,
+        uri: &str,
+        headers: &HeaderMap,
+        payload: &str,
+        token: Option<&str>,
+        now: SystemTime,
+    ) -> String {
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let identity = credentials(token).into();
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-3")
+            .name("s3")
+            .time(now)
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let headers = headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap()));
+        let body = SignableBody::Precomputed(payload.to_string());
+        let request = SignableRequest::new(method, uri, headers, body).unwrap();
+        let (instructions, _) =
+            aws_sigv4::http_request::sign(request, &params).unwrap().into_parts();
+        let found = instructions.headers().find(|(name, _)| *name == "authorization");
+        found.unwrap().1.to_string()
+    }
+
+    #[test]
+    fn signatures_are_the_sdks() {
+        let place = place();
+        for (days, key) in [(0, "a/b"), (20_000, "a b+c%2F/ü/~x"), (24_855, ".././/x=1&y")] {
+            for token in [None, Some("TOKEN+/=")] {
+                let now = SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400 + 86_399);
+                let held = Held::of_test(credentials(token));
+                let path = place.path(key);
+                for query in ["", "partNumber=7&uploadId=2~x.y%2F"] {
+                    let mut headers = HeaderMap::new();
+                    headers.insert("range", HeaderValue::from_static("bytes=0-9"));
+                    headers.insert("x-amz-acl", HeaderValue::from_static("a  b   c"));
+                    headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_static(UNSIGNED));
+                    let given = headers.clone();
+                    let request = Request { method: "GET", path: &path, query };
+                    sign(&request, &mut headers, &place, &held, now).unwrap();
+                    let question = if query.is_empty() { "" } else { "?" };
+                    let uri = format!("http://h:9000{path}{question}{query}");
+                    let expected = of_sdk("GET", &uri, &given, UNSIGNED, token, now);
+                    assert_eq!(headers.get(AUTHORIZATION).unwrap(), expected.as_str(), "{uri}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_url_is_signed_as_published() {
+        // The example in AWS's documentation of query authentication.
+        let json = r#"{"bucket":"examplebucket","region":"us-east-1",
+                       "regionendpoint":"https://s3.amazonaws.com","forcepathstyle":false}"#;
+        let parameters = Parameters::read(&Params::from_json(json).unwrap()).unwrap();
+        let place = Place::of(&parameters).unwrap();
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test");
+        let held = Held::of_test(credentials);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        let day = Duration::from_secs(86_400);
+        let url = presign("GET", &place.path("test.txt"), &place, &held, now, day);
+        let expected = "https://examplebucket.s3.amazonaws.com/test.txt\
+            ?X-Amz-Algorithm=AWS4-HMAC-SHA256\
+            &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
+            &X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
+            &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        assert_eq!(url, expected);
+    }
+
+    #[test]
+    fn the_key_of_yesterday_is_not_used_today() {
+        let (place, held) = (place(), Held::of_test(credentials(None)));
+        let signed = |now| {
+            let mut headers = HeaderMap::new();
+            let request = Request { method: "GET", path: "/", query: "" };
+            sign(&request, &mut headers, &place, &held, now).unwrap();
+            headers.get(AUTHORIZATION).unwrap().clone()
+        };
+        let first = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
+        let yesterday = signed(first);
+        let today = signed(first + Duration::from_secs(86_400));
+        assert!(today != yesterday && signed(first) == yesterday);
+        let fresh = Held::of_test(credentials(None));
+        let mut headers = HeaderMap::new();
+        let request = Request { method: "GET", path: "/", query: "" };
+        sign(&request, &mut headers, &place, &fresh, first).unwrap();
+        assert_eq!(headers.get(AUTHORIZATION).unwrap(), yesterday);
+    }
+
+    #[test]
+    fn no_secret_is_in_the_path_of_a_signature() {
+        let mut path = String::new();
+        escape("a/b", &mut path);
+        let held = Held::of_test(credentials(Some("TOKEN")));
+        let now = SystemTime::UNIX_EPOCH;
+        let url = presign("GET", &path, &place(), &held, now, Duration::from_secs(1));
+        assert!(!url.contains("SECRET") && !format!("{held:?}").contains("SECRET"));
+    }
+}

@@ -16,7 +16,10 @@ use http::header::USER_AGENT;
 use http_body_util::BodyExt;
 
 use crate::error::{Code, Error, Result};
-use crate::http::{Body, Engine, Incoming};
+use crate::http::{Body, Engine, Incoming, collect, xml};
+
+/// Several times a page of the longest keys.
+const LARGEST: usize = 32 << 20;
 
 #[derive(Clone)]
 pub struct Transport {
@@ -92,6 +95,11 @@ async fn send(
     let request = http::Request::from_parts(parts, Body::from(body));
     let response = engine.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;
     let response = match aside.filter(|_| response.status().is_success()) {
+        None if response.status().is_success() => {
+            let (parts, body) = response.into_parts();
+            let body = read(body).await.map_err(|error| ConnectorError::io(error.into()))?;
+            Response::from_parts(parts, SdkBody::from(body))
+        }
         None => response.map(SdkBody::from_body_1_x),
         Some(aside) => {
             let mut shown = Response::new(SdkBody::empty());
@@ -102,6 +110,17 @@ async fn send(
         }
     };
     HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+}
+
+/// An answer that is not somebody's content. The SDK takes what it finds before the end
+/// of a document that is cut off for all there is.
+async fn read(body: Incoming) -> Result<Bytes> {
+    let answer = collect(body, LARGEST).await?;
+    let is_xml = answer.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
+    if is_xml && !xml::is_whole(&answer) {
+        return Err(Error::new(Code::Unavailable, "the server's answer is cut off or no xml"));
+    }
+    Ok(answer)
 }
 
 /// What the SDK sends is small, or in memory anyhow.

@@ -1,6 +1,7 @@
 //! What requests are asked for and what they answer.
 
 use crate::http::Incoming;
+use crate::http::parts::Limits;
 
 /// What is known of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,38 +103,12 @@ pub struct Upload {
     pub initiated_ns: i64,
 }
 
-/// What the service allows.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Of every part but the last.
-    pub min_part: u64,
-    pub max_part: u64,
-    pub max_parts: u32,
-    pub max_object: u64,
-    /// In one request, copied or put.
-    pub max_single: u64,
-}
+/// What the service allows of an upload in parts.
+pub const LIMITS: Limits =
+    Limits { min_part: 5 << 20, max_part: 5 << 30, max_parts: 10_000, max_object: 5 << 40 };
 
-impl Limits {
-    pub const S3: Limits = Limits {
-        min_part: 5 << 20,
-        max_part: 5 << 30,
-        max_parts: 10_000,
-        max_object: 5 << 40,
-        max_single: 5 << 30,
-    };
-}
-
-impl Limits {
-    /// The ranges in which so many bytes are copied, about `wanted` in each.
-    pub fn ranges(&self, size: u64, wanted: u64) -> Vec<std::ops::Range<u64>> {
-        let most = wanted.max(size.div_ceil(u64::from(self.max_parts)));
-        let most = most.clamp(self.min_part, self.max_part);
-        let count = size.div_ceil(most).max(1);
-        let each = size.div_ceil(count);
-        (0..count).map(|n| n * each..((n + 1) * each).min(size)).collect()
-    }
-}
+/// The most that one request puts or copies.
+pub const MAX_SINGLE: u64 = 5 << 30;
 
 /// Whether two ETags are the same; some servers leave the quotes out in some answers.
 pub fn same_etag(a: &str, b: &str) -> bool {

@@ -3,6 +3,7 @@
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, EncodingType};
 
 use super::digest::Digests;
+use super::failure::Failure;
 use super::objects::{is_missing, nanoseconds, of_part};
 use super::sdk::Stored;
 use super::types::{Completed, Part, Upload};
@@ -26,7 +27,7 @@ impl Client {
                 .set_storage_class(stored.class)
                 .set_server_side_encryption(stored.encryption)
                 .set_ssekms_key_id(stored.key);
-            let answer = inner.outcome(request.send().await)?;
+            let answer = inner.outcome(request.send().await).map_err(Failure::error)?;
             answer.upload_id.filter(|id| !id.is_empty()).ok_or_else(|| {
                 Error::new(Code::Driver, "the server made an upload and does not say which")
             })
@@ -157,10 +158,17 @@ impl Client {
 
     /// The uploads on exactly this key, all pages, in the server's order.
     pub async fn list_uploads(&self, key: &str) -> Result<Vec<Upload>> {
+        let mut uploads = self.list_uploads_below(key).await?;
+        uploads.retain(|(of, _)| of == key);
+        Ok(uploads.into_iter().map(|(_, upload)| upload).collect())
+    }
+
+    /// The uploads on keys that begin so, with their keys.
+    pub async fn list_uploads_below(&self, prefix: &str) -> Result<Vec<(String, Upload)>> {
         let mut uploads = Vec::new();
         let mut markers: Option<(String, String)> = None;
         loop {
-            let page = self.uploads_page(key, markers.as_ref()).await?;
+            let page = self.uploads_page(prefix, markers.as_ref()).await?;
             uploads.extend(page.uploads);
             match page.next {
                 None => return Ok(uploads),
@@ -174,41 +182,41 @@ impl Client {
 
     async fn uploads_page(
         &self,
-        key: &str,
+        prefix: &str,
         markers: Option<&(String, String)>,
     ) -> Result<UploadsPage> {
         // Only where it must be: it is an odd thing to ask for here.
-        let odd = key.chars().any(char::is_control);
+        let odd = prefix.chars().any(char::is_control);
         self.retry(|| async {
             let request = self
                 .0
                 .sdk
                 .list_multipart_uploads()
                 .bucket(&self.0.parameters.bucket)
-                .prefix(key)
+                .prefix(prefix)
                 .set_encoding_type(odd.then_some(EncodingType::Url))
                 .set_key_marker(markers.map(|(key, _)| key.clone()))
                 .set_upload_id_marker(markers.map(|(_, id)| id.clone()));
-            let answer = self.0.outcome(request.send().await)?;
+            let answer = self.0.outcome(request.send().await).map_err(Failure::error)?;
             let escaped = answer.encoding_type == Some(EncodingType::Url);
             let plain = |text: String| if escaped { unescape(&text).unwrap_or(text) } else { text };
             let mut page = UploadsPage::default();
             let mut last = None;
             for upload in answer.uploads.unwrap_or_default() {
                 let id = upload.upload_id.unwrap_or_default();
-                let of = plain(upload.key.unwrap_or_default());
-                last = Some((of.clone(), id.clone()));
-                if of == key && !id.is_empty() {
+                let key = plain(upload.key.unwrap_or_default());
+                last = Some((key.clone(), id.clone()));
+                if key.starts_with(prefix) && !id.is_empty() {
                     let initiated_ns = upload.initiated.map_or(0, nanoseconds);
-                    page.uploads.push(Upload { id, initiated_ns });
+                    page.uploads.push((key, Upload { id, initiated_ns }));
                 }
             }
             if answer.is_truncated == Some(true) {
                 // Some servers leave the markers out; the last entry is where they would be.
-                let said =
-                    answer.next_key_marker.filter(|marker| !marker.is_empty()).map(|marker| {
-                        (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
-                    });
+                let said = answer.next_key_marker.filter(|marker| !marker.is_empty());
+                let said = said.map(|marker| {
+                    (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
+                });
                 page.next = said.or(last);
             }
             Ok(page)
@@ -264,7 +272,7 @@ impl Client {
 
 #[derive(Default)]
 struct UploadsPage {
-    uploads: Vec<Upload>,
+    uploads: Vec<(String, Upload)>,
     next: Option<(String, String)>,
 }
 

@@ -46,6 +46,8 @@ fn defaults_are_distributions() {
         debug: false,
         upload_concurrency: 4,
         read_ahead: 0,
+        connect_timeout: Duration::from_secs(10),
+        stall_timeout: Duration::from_secs(60),
         direct: true,
     };
     assert_eq!(p, expected);
@@ -133,6 +135,8 @@ fn every_key_is_taken_in_every_form() {
             p.redirect_endpoint.as_deref() == Some("https://cdn.example:8443")
         }),
         (r#"{"uploadconcurrency":8}"#, |p| p.upload_concurrency == 8),
+        (r#"{"connecttimeout":"3"}"#, |p| p.connect_timeout.as_secs() == 3),
+        (r#"{"stalltimeout":90}"#, |p| p.stall_timeout.as_secs() == 90),
         (r#"{"readahead":4}"#, |p| p.read_ahead == 4),
     ];
     for (json, check) in table {

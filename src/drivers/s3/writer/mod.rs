@@ -19,14 +19,14 @@ use tokio::sync::OnceCell;
 
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
-use super::client::{Head, Part};
+use super::client::{Head, LIMITS, Part};
 use super::resume::{self, Found};
 use super::store::Store;
 use crate::context::Context;
 use crate::driver::Writer;
 use crate::error::{Code, Error, Result};
 use crate::http::budget::Budget;
-use crate::http::parts::{Limits, Plan};
+use crate::http::parts::Plan;
 use crate::http::rope::Rope;
 use crate::remote::{self, Parts};
 
@@ -46,21 +46,15 @@ pub async fn open(
     append: bool,
 ) -> Result<Box<dyn Writer>> {
     let client = store.client.clone();
-    let (service, parameters) = (client.limits(), client.parameters());
-    let limits = Limits {
-        min_part: service.min_part,
-        max_part: service.max_part,
-        max_parts: service.max_parts,
-        max_object: service.max_object,
-    };
+    let parameters = client.parameters();
     let settings = Settings {
-        plan: Plan::new(limits, parameters.chunk_size),
+        plan: Plan::new(LIMITS, parameters.chunk_size),
         parallel: parameters.upload_concurrency,
         budget: Budget::shared(),
     };
     let key = store.keys.file(path);
     let upload = if append {
-        let found = resume::find(&client, &key, limits.min_part).await?;
+        let found = resume::find(&client, &key, LIMITS.min_part).await?;
         let found = found.ok_or_else(|| Error::path_not_found(path))?;
         Upload::resumed(Arc::new(client), &key, settings, found)
     } else {
