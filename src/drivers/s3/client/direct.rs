@@ -116,7 +116,7 @@ impl Inner {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let response = self.engine.send(request).await?;
-        self.log(method.as_str(), &path, response.status().as_u16());
+        self.log.request(method.as_str(), &path, response.status().as_u16());
         if response.status().is_success() {
             return Ok(response);
         }

@@ -25,13 +25,11 @@ use http::HeaderMap;
 
 use super::credentials::Signers;
 use super::parameters::{Checksum, Parameters};
-use crate::context::Context;
 use crate::error::Result;
 use crate::http::retry::Policy;
 use crate::http::{Engine, Options};
-use crate::observe::{self, Level};
 use place::Place;
-use transport::Transport;
+use transport::{Log, Transport};
 
 pub use sign::DayKey;
 pub use types::{
@@ -64,6 +62,7 @@ struct Inner {
     direct: bool,
     /// The server's clock minus ours, seconds, where it matters.
     skew: AtomicI64,
+    log: Log,
 }
 
 impl Client {
@@ -83,7 +82,8 @@ impl Client {
             Some(url) => place.clone().moved_to(url)?,
             None => place.clone(),
         };
-        let http = aws_sdk_s3::config::SharedHttpClient::new(Transport::new(engine.clone()));
+        let log = Log(parameters.debug);
+        let http = aws_sdk_s3::config::SharedHttpClient::new(Transport::new(engine.clone(), log));
         let signers = Signers::new(&parameters.keys, &parameters.region, http.clone());
         Ok(Client(Arc::new(Inner {
             sdk: sdk::client(&parameters, &place, &signers, http),
@@ -91,6 +91,7 @@ impl Client {
             direct: parameters.direct && place.is_ordinary(),
             policy: Policy::default(),
             skew: AtomicI64::new(0),
+            log,
             redirect_place,
             parameters,
             engine,
@@ -137,12 +138,5 @@ impl Inner {
     /// Whether checksums that objects were stored with are wanted with them.
     fn wants_checksums(&self) -> bool {
         self.parameters.checksum == Checksum::Crc32c
-    }
-
-    fn log(&self, method: &str, path: &str, status: u16) {
-        if self.parameters.debug {
-            let message = || format!("{method} {path} {status}");
-            observe::log(Level::Debug, "s3", &Context::none(), message, &[]);
-        }
     }
 }

@@ -185,7 +185,7 @@ impl Client {
 
     /// The SDK's settings for one request whose answer is wanted as it comes.
     fn aside(&self, aside: &transport::Aside) -> aws_sdk_s3::config::Builder {
-        let transport = Transport::aside(self.0.engine.clone(), Arc::clone(aside));
+        let transport = Transport::aside(self.0.engine.clone(), self.0.log, Arc::clone(aside));
         Config::builder().http_client(transport)
     }
 }
