@@ -19,6 +19,7 @@ mod executor;
 pub mod factory;
 pub mod ffi;
 #[cfg(feature = "http")]
+#[cfg_attr(not(feature = "s3"), allow(dead_code, unused_imports))]
 mod http;
 pub mod lease;
 pub mod names;

@@ -88,6 +88,17 @@ fn no_driver_knows_another_driver() {
 }
 
 #[test]
+fn what_drivers_share_over_http_names_no_service() {
+    let services = ["s3", "aws", "amz", "azure", "gcs", "google", "swift", "openstack", "oss"];
+    for file in files_below(&root().join("src/http"), "rs") {
+        let text = std::fs::read_to_string(&file).unwrap().to_lowercase();
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        let named = words.find(|word| services.contains(word));
+        assert_eq!(named, None, "{}", show(&file));
+    }
+}
+
+#[test]
 fn unsafe_stands_only_at_the_boundary_and_in_sys_files() {
     for file in sources().into_iter().filter(|file| !at_boundary(file) && !is_sys(file)) {
         assert!(!words(&code(&file)).contains("unsafe"), "{}: unsafe", show(&file));

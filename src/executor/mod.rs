@@ -48,6 +48,12 @@ pub fn current() -> Result<Executor> {
     Ok(executor)
 }
 
+/// The executor, if it is running.
+pub fn running() -> Option<Executor> {
+    let current = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner);
+    current.as_ref().map(|runtime| Executor(runtime.handle().clone()))
+}
+
 impl Executor {
     /// Runs a task to its end, whoever waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::runtime::PerProcess;
+
 /// What the uploads of a process share. Five uploads run at full speed in it with
 /// the usual 10 MiB parts; more of them have fewer parts under way each.
 const SHARED: usize = 256 << 20;
@@ -26,8 +28,9 @@ impl Budget {
 
     /// The one of the process.
     pub fn shared() -> Arc<Budget> {
-        static BUDGET: OnceLock<Arc<Budget>> = OnceLock::new();
-        BUDGET.get_or_init(|| Budget::new(SHARED)).clone()
+        // A child of a fork holds nothing of what its parent's uploads do.
+        static BUDGET: PerProcess<OnceLock<Arc<Budget>>> = PerProcess::new(OnceLock::new());
+        BUDGET.get().get_or_init(|| Budget::new(SHARED)).clone()
     }
 
     /// The view of one writer.

@@ -10,6 +10,7 @@ use http::header::{CONTENT_LENGTH, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Extensions, HeaderValue, Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
+use tokio::sync::Semaphore;
 
 use super::body::{Body, Sending};
 use super::connector::{Connector, Used};
@@ -34,6 +35,9 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How many idle connections are kept for one host.
     pub idle_per_host: usize,
+    /// How many requests may wait for the head of their answer at once; more stand in
+    /// line. Without a limit a full queue would use up the descriptors of the process.
+    pub max_requests: usize,
     /// Trust whoever answers.
     pub skip_verify: bool,
     pub user_agent: String,
@@ -48,6 +52,7 @@ impl Default for Options {
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(90),
             idle_per_host: 64,
+            max_requests: 256,
             skip_verify: false,
             user_agent: concat!("libstoragedriver/", env!("CARGO_PKG_VERSION")).to_string(),
             bundles: Vec::new(),
@@ -64,6 +69,7 @@ struct Inner {
     user_agent: HeaderValue,
     connector: Connector,
     pool: RwLock<Pool>,
+    turns: Semaphore,
 }
 
 /// The connections that are kept. When a kept one turns out to be dead, so may be all
@@ -89,7 +95,9 @@ impl Engine {
         }
         let connector = Connector::new(options, rules);
         let pool = RwLock::new(Pool { age: 0, client: client(options, &connector) });
-        Ok(Engine(Arc::new(Inner { options: options.clone(), user_agent, connector, pool })))
+        let turns = Semaphore::new(options.max_requests.clamp(1, Semaphore::MAX_PERMITS));
+        let options = options.clone();
+        Ok(Engine(Arc::new(Inner { options, user_agent, connector, pool, turns })))
     }
 
     /// Fails now if no connection to this address can ever come about: a bundle that
@@ -119,6 +127,8 @@ impl Engine {
         if body.is_empty() && matches!(parts.method, Method::POST | Method::PUT) {
             parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
+        // Given up with the head: whoever reads a body slowly keeps nobody waiting.
+        let _turn = inner.turns.acquire().await;
         let mut body = Sending::new(body);
         let progress = body.progress();
         let request = Request::from_parts(parts, body);
@@ -190,7 +200,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        if let Ok(executor) = executor::current() {
+        // Not `current`: what is dropped at a shutdown must not start it anew.
+        if let Some(executor) = executor::running() {
             executor.spawn(task);
         }
     }

@@ -6,9 +6,6 @@
 //! [`ranged::Download`] reads an object through broken connections. All of it runs on
 //! the executor, and every future may be dropped at any await.
 
-// Whatever a build without some driver leaves unused.
-#![allow(dead_code, unused_imports)]
-
 mod body;
 pub mod budget;
 mod connector;
@@ -30,7 +27,7 @@ pub mod xml;
 pub use body::Body;
 pub use engine::{Engine, Options};
 pub use incoming::{Incoming, collect, collect_vec};
-pub use status::{retry_after, status_error};
+pub use status::status_error;
 
 #[cfg(test)]
 mod tests;

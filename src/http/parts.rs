@@ -90,7 +90,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
-    const S3: Limits =
+    const USUAL: Limits =
         Limits { min_part: 5 * MIB, max_part: 5 * GIB, max_parts: 10_000, max_object: 5 << 40 };
 
     /// Cuts a largest object from `number` and `offset` on, and checks each part.
@@ -111,20 +111,20 @@ mod tests {
     #[test]
     fn the_largest_object_is_within_10_000_parts_of_any_size_asked_for() {
         for part in [0, 5 * MIB, 5 * MIB + 1, 10 * MIB, 64 * MIB, 600 * MIB, 5 * GIB, 6 * GIB] {
-            let plan = Plan::new(S3, part);
-            assert_eq!(cut(&plan, 1, 0, false), S3.max_object, "parts of {part}");
-            assert_eq!(cut(&plan, 1, 0, true), S3.max_object, "early parts of {part}");
+            let plan = Plan::new(USUAL, part);
+            assert_eq!(cut(&plan, 1, 0, false), USUAL.max_object, "parts of {part}");
+            assert_eq!(cut(&plan, 1, 0, true), USUAL.max_object, "early parts of {part}");
         }
     }
 
     #[test]
     fn the_first_half_of_the_parts_has_the_size_asked_for() {
-        let plan = Plan::new(S3, 10 * MIB);
+        let plan = Plan::new(USUAL, 10 * MIB);
         assert!((1..=5000).all(|n| plan.size(n, u64::from(n - 1) * 10 * MIB) == Some(10 * MIB)));
         let (mut offset, mut before) = (50_000 * MIB, 10 * MIB);
         for number in 5001..=10_000 {
             let Some(size) = plan.size(number, offset) else { break };
-            let last = offset + size == S3.max_object;
+            let last = offset + size == USUAL.max_object;
             assert!(size > before || last, "part {number} is not larger than the one before");
             assert!(size < 3 * GIB, "part {number} has {size}");
             offset += size;
@@ -137,11 +137,11 @@ mod tests {
         let mut number = 1;
         while number <= 10_000 {
             for part in [1, 5 * MIB, 10 * MIB, 20 * MIB - 1, GIB] {
-                let offset = (u64::from(number - 1) * part).min(S3.max_object);
+                let offset = (u64::from(number - 1) * part).min(USUAL.max_object);
                 let left = u64::from(10_000 - (number - 1));
-                let reachable = S3.max_object.min(offset + left * S3.max_part);
+                let reachable = USUAL.max_object.min(offset + left * USUAL.max_part);
                 for asked in [5 * MIB, 10 * MIB, GIB] {
-                    let plan = Plan::new(S3, asked);
+                    let plan = Plan::new(USUAL, asked);
                     assert_eq!(cut(&plan, number, offset, false), reachable, "{number} {part}");
                     assert_eq!(cut(&plan, number, offset, true), reachable, "{number} {part}");
                 }
@@ -152,17 +152,17 @@ mod tests {
 
     #[test]
     fn beyond_the_limits_there_is_no_part() {
-        let plan = Plan::new(S3, 10 * MIB);
+        let plan = Plan::new(USUAL, 10 * MIB);
         assert_eq!(plan.size(0, 0), None);
         assert_eq!(plan.size(10_001, 0), None);
-        assert_eq!(plan.size(1, S3.max_object), None);
-        assert_eq!(plan.size(1, S3.max_object + 1), None);
-        assert_eq!(plan.size(9, S3.max_object - 1), Some(1));
+        assert_eq!(plan.size(1, USUAL.max_object), None);
+        assert_eq!(plan.size(1, USUAL.max_object + 1), None);
+        assert_eq!(plan.size(9, USUAL.max_object - 1), Some(1));
     }
 
     #[test]
     fn a_part_goes_early_only_where_numbers_are_plenty() {
-        let plan = Plan::new(S3, 10 * MIB);
+        let plan = Plan::new(USUAL, 10 * MIB);
         assert_eq!(plan.early(1, 0), Some(5 * MIB));
         assert_eq!(plan.early(5000, 40 * GIB), Some(5 * MIB));
         assert_eq!(plan.early(5001, 40 * GIB), plan.size(5001, 40 * GIB));
@@ -208,17 +208,17 @@ mod tests {
         ];
         for size in sizes {
             for wanted in [1, 5 * MIB, 32 * MIB, GIB, 5 * GIB, 9 * GIB] {
-                let ranges = S3.ranges(size, wanted);
+                let ranges = USUAL.ranges(size, wanted);
                 let mut at = 0;
                 for range in &ranges {
                     assert_eq!(range.start, at);
-                    assert!(range.end > at && range.end - at <= S3.max_part, "{size} {wanted}");
-                    assert!(range.end - at >= S3.min_part || size < S3.min_part);
+                    assert!(range.end > at && range.end - at <= USUAL.max_part, "{size} {wanted}");
+                    assert!(range.end - at >= USUAL.min_part || size < USUAL.min_part);
                     at = range.end;
                 }
                 assert_eq!(at, size);
                 assert!(ranges.len() <= 10_000);
-                let least = size.div_ceil(S3.max_part) as usize;
+                let least = size.div_ceil(USUAL.max_part) as usize;
                 if wanted >= 5 * GIB {
                     assert_eq!(ranges.len(), least);
                 }

@@ -65,7 +65,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// How long the peer wants to be left alone, in seconds or as a date.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds).max(SOON));

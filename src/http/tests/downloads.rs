@@ -1,6 +1,5 @@
 //! Objects read through connections that break, change or answer beside the point.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -231,3 +231,36 @@ fn many_requests_at_once_share_one_engine() {
         }
     });
 }
+
+#[test]
+fn more_requests_than_there_are_descriptors_stand_in_line() {
+    let [now, most] = [0; 2].map(|_| Arc::new(AtomicUsize::new(0)));
+    let (inside, seen) = (now.clone(), most.clone());
+    let server = Server::start(move |_, wire| {
+        seen.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(10));
+        inside.fetch_sub(1, Ordering::SeqCst);
+        wire.write_all(&answer("200 OK", &[], b"x")).unwrap();
+        Then::Keep
+    });
+    let engine = engine_with(Options { max_requests: 8, ..Options::default() });
+    // Bodies that nobody reads do not count.
+    let unread: Vec<_> = (0..20).map(|_| send(&engine, get(&server.url("/"))).unwrap()).collect();
+    let url = server.url("/");
+    run(async move {
+        let all: Vec<_> = (0..300)
+            .map(|_| {
+                let (engine, url) = (engine.clone(), url.clone());
+                tokio::spawn(async move {
+                    let response = engine.send(get(&url)).await?;
+                    collect(response.into_body(), LIMIT).await
+                })
+            })
+            .collect();
+        for one in all {
+            assert_eq!(one.await.unwrap().unwrap(), "x");
+        }
+    });
+    assert!(most.load(Ordering::SeqCst) <= 8);
+    drop(unread);
+}
