@@ -16,6 +16,7 @@ mod conformance;
 mod content;
 mod interchange;
 mod kills;
+mod memory;
 mod operations;
 mod requests;
 mod store;

@@ -44,7 +44,7 @@ struct Slice {
     number: u32,
     data: Vec<Bytes>,
     /// Given back to the budget when the part has arrived.
-    hold: Hold,
+    _hold: Hold,
 }
 
 /// How a part has ended.
@@ -96,7 +96,7 @@ impl Flights {
     }
 
     pub fn launch(&mut self, target: &Target, number: u32, data: Vec<Bytes>, hold: Hold) {
-        self.launch_slice(target, Slice { number, data, hold });
+        self.launch_slice(target, Slice { number, data, _hold: hold });
     }
 
     fn launch_slice(&mut self, target: &Target, slice: Slice) {
