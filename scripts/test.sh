@@ -54,6 +54,7 @@ packages=(build-essential ceph-common ceph-mon ceph-osd clang clang-format cmake
 t_format() {
     cargo fmt --check
     cargo fmt --check --manifest-path tests/model/Cargo.toml
+    cargo fmt --check --manifest-path benches/s3/Cargo.toml
     # The header is generated, and its first page alone is no whole file.
     git ls-files '*.c' '*.h' ':!include/' ':!src/' | xargs -r clang-format --dry-run -Werror
 }

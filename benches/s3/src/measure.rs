@@ -30,6 +30,7 @@ pub fn run(client: &str, work: &str) -> Result<()> {
     let (started, cpu) = (Instant::now(), cpu_time());
     work.run(&*client)?;
     let cost = Cost { wall: started.elapsed(), cpu: cpu_time() - cpu, rss_kib: peak_rss()? };
+    work.check(&target)?;
     println!("{}", cost.to_json());
     Ok(())
 }

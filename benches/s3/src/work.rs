@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Result;
-use crate::clients::{Client, PIECE, Small};
+use crate::clients::{self, Client, PIECE, Small, Target};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
@@ -24,6 +24,7 @@ pub enum Work {
 
 const OBJECTS: usize = 100;
 const TREE: &str = "/tree";
+const UPLOAD: &str = "/upload";
 
 fn small_paths(folder: &str, count: usize) -> Vec<String> {
     (0..count).map(|i| format!("/{folder}/object-{:02}", i % OBJECTS)).collect()
@@ -44,12 +45,24 @@ impl Work {
                 let folder = if call == Small::Put { "put" } else { "small" };
                 client.small(call, &small_paths(folder, count), at_once)
             }
-            Work::Upload(pieces) => client.upload("/upload", pieces),
+            Work::Upload(pieces) => client.upload(UPLOAD, pieces),
             Work::Download(pieces) => match client.download("/large")? {
                 total if total == (pieces * PIECE) as u64 => Ok(()),
                 total => Err(format!("{total} bytes came").into()),
             },
             Work::Delete => client.delete_tree(TREE),
+        }
+    }
+
+    /// Whether it was done, as a client of its own sees it.
+    pub fn check(self, target: &Target) -> Result<()> {
+        match self {
+            Work::Upload(pieces) => match clients::size(target, UPLOAD)? {
+                size if size == (pieces * PIECE) as u64 => Ok(()),
+                size => Err(format!("{size} bytes are there").into()),
+            },
+            Work::Delete if !clients::is_empty(target, TREE)? => Err("objects are left".into()),
+            _ => Ok(()),
         }
     }
 

@@ -71,6 +71,14 @@ pub fn make_bucket(target: &Target) -> Result<()> {
     plain::Plain::new(target, 1)?.make_bucket()
 }
 
+pub fn size(target: &Target, path: &str) -> Result<u64> {
+    plain::Plain::new(target, 1)?.size(path)
+}
+
+pub fn is_empty(target: &Target, path: &str) -> Result<bool> {
+    plain::Plain::new(target, 1)?.is_empty(path)
+}
+
 impl Target {
     pub fn from_env(signs_payload: bool) -> Result<Target> {
         let value =

@@ -52,6 +52,20 @@ impl Plain {
     }
 }
 
+impl Plain {
+    pub fn size(&self, path: &str) -> Result<u64> {
+        let answer = self.runtime.block_on(self.inner.send("HEAD", path, "", Bytes::new()))?;
+        let len = answer.headers().get("content-length").ok_or("no object is there")?;
+        Ok(len.to_str()?.parse()?)
+    }
+
+    pub fn is_empty(&self, path: &str) -> Result<bool> {
+        let query = format!("list-type=2&prefix={}", encoded(&format!("{}/", &path[1..])));
+        let page = self.runtime.block_on(self.inner.call("GET", "", &query, Bytes::new()))?;
+        Ok(elements(std::str::from_utf8(&page)?, "Key").next().is_none())
+    }
+}
+
 impl Inner {
     /// `query` is encoded and sorted; any status comes back.
     async fn send(
