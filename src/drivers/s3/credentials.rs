@@ -43,7 +43,7 @@ enum Source {
     Given(Arc<Held>),
     Found {
         http: SharedHttpClient,
-        region: Option<Region>,
+        region: Region,
     },
     #[cfg(test)]
     Test(Box<dyn ProvideCredentials>),
@@ -83,7 +83,7 @@ impl Signers {
                 None,
                 "parameters",
             ))),
-            Keys::Found => Source::Found { http, region: Some(Region::new(region.to_string())) },
+            Keys::Found => Source::Found { http, region: sts_region(region) },
         })
     }
 
