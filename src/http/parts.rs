@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn other_limits_work_as_well() {
-        // Blocks of Azure, parts of OSS, and toys.
+        // Of services with other limits, and toys.
         for limits in [
             Limits { min_part: 1, max_part: 4000 * MIB, max_parts: 50_000, max_object: 190 << 40 },
             Limits {
