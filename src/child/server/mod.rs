@@ -235,16 +235,35 @@ impl Server {
             };
             match ready {
                 Ok(None) => {}
-                Ok(Some(stream)) => match self.hand_over(inlet, stream) {
-                    Ok(stream) => return Some(stream),
-                    Err(back) => inlet = back,
-                },
+                Ok(Some(stream)) => {
+                    // With a small put came its content.
+                    if let Err(over) = self.take_buffered(&mut inlet) {
+                        self.end(over);
+                        return Some(stream);
+                    }
+                    match self.hand_over(inlet, stream) {
+                        Ok(stream) => return Some(stream),
+                        Err(back) => inlet = back,
+                    }
+                }
                 Err(over) => {
                     self.end(over);
                     return None;
                 }
             }
         }
+    }
+
+    /// Deals with the frames that are here already; streams that they make ready wait
+    /// for a thread.
+    fn take_buffered(&self, inlet: &mut Inlet) -> std::result::Result<(), Over> {
+        while let Some((header, body)) = inlet.buffered().map_err(Over::Fault)? {
+            if let Some(stream) = self.take(header, body)? {
+                lock(&self.pool).ready.push(stream);
+                self.changed.notify_one();
+            }
+        }
+        Ok(())
     }
 
     /// Finds another thread to read, so that this one can run the stream; gives the
@@ -255,7 +274,7 @@ impl Server {
         stream: Arc<Stream>,
     ) -> std::result::Result<Arc<Stream>, Inlet> {
         let mut pool = lock(&self.pool);
-        if pool.idle == 0 {
+        if pool.idle <= pool.ready.len() {
             let server = self.clone();
             let new = || runtime::spawn_thread("serve", move || server.work());
             if pool.threads >= MOST_THREADS || new().is_err() {
