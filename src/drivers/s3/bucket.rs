@@ -6,7 +6,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::client::{Client, Completed, Fetched, Head, ListPage, ListRequest, Part, Span, Upload};
+use super::client::{Client, Completed, Fetched, Head, ListPage, ListRequest, Part, Upload};
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, collect};
 
@@ -58,7 +58,7 @@ impl Bucket for Client {
     async fn read(&self, key: &str, head: &Head) -> Result<Option<Bytes>> {
         let limit = usize::try_from(head.size).unwrap_or(usize::MAX);
         let read = || async {
-            match self.get(key, Span::All, pin(head)).await? {
+            match self.get(key, pin(head)).await? {
                 Fetched::Missing => Ok(None),
                 Fetched::PastEnd => Ok(Some(Bytes::new())),
                 Fetched::Found(found) if found.head.size != head.size => Err(another()),
@@ -69,7 +69,7 @@ impl Bucket for Client {
     }
 
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()> {
-        Client::put(self, key, Body::from(data)).await.map(drop)
+        Client::put(self, key, Body::from(data)).await
     }
 
     async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage> {

@@ -36,6 +36,7 @@ impl Keys {
     }
 
     /// The path of an object, if it can have been one.
+    #[cfg(test)]
     pub fn path(&self, key: &str) -> Option<String> {
         let below = key.strip_prefix(&self.root)?;
         let mut path = String::with_capacity(1 + below.len());

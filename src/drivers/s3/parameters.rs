@@ -140,6 +140,7 @@ impl Parameters {
     }
 
     /// Whether the connection is encrypted.
+    #[cfg(test)]
     pub fn is_secure(&self) -> bool {
         self.endpoint.as_ref().map_or(self.secure, |endpoint| endpoint.secure)
     }

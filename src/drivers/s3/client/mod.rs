@@ -34,8 +34,8 @@ use transport::{Log, Transport};
 
 pub use sign::DayKey;
 pub use types::{
-    Completed, Fetched, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Span,
-    Upload, same_etag,
+    Completed, Fetched, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Upload,
+    same_etag,
 };
 
 const BUNDLE: &str = "AWS_CA_BUNDLE";

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use super::digest::Digests;
 use super::failure::Failure;
 use super::sdk::{Outcome, Stored};
-use super::types::{Copied, Fetched, Found, Head, ListPage, ListRequest, Object, PutDone, Span};
+use super::types::{Copied, Fetched, Found, Head, ListPage, ListRequest, Object};
 use super::{CONTENT_TYPE, Client};
 use crate::drivers::s3::keys::{escape, unescape};
 use crate::drivers::s3::parameters::Checksum;
@@ -39,12 +39,8 @@ impl Client {
     }
 
     /// `Conflict` where the object has another ETag than `if_match`.
-    pub async fn get(&self, key: &str, span: Span, if_match: Option<&str>) -> Result<Fetched> {
-        let range = match span {
-            Span::All => Range { start: 0, end: None },
-            Span::From(start) => Range { start, end: None },
-            Span::Within(first, last) => Range { start: first, end: last.checked_add(1) },
-        };
+    pub async fn get(&self, key: &str, if_match: Option<&str>) -> Result<Fetched> {
+        let range = Range { start: 0, end: None };
         self.retry(|| async {
             let answer = match self.get_once(key, range, if_match).await {
                 Ok(answer) => answer,
@@ -60,8 +56,7 @@ impl Client {
                     "the server gives another range than asked for",
                 ));
             }
-            let len = length_of(answer.headers()).unwrap_or_default();
-            Ok(Fetched::Found(Found { head, start, len, body: answer.into_body() }))
+            Ok(Fetched::Found(Found { head, body: answer.into_body() }))
         })
         .await
     }
@@ -118,19 +113,16 @@ impl Client {
         }
     }
 
-    pub async fn put(&self, key: &str, body: Body) -> Result<PutDone> {
+    pub async fn put(&self, key: &str, body: Body) -> Result<()> {
         let parameters = &self.0.parameters;
         let digests = Digests::of(&body, parameters.sign_payload, parameters.checksum).await?;
         let digests = &digests;
         self.retry(|| async {
-            let etag = match self.0.direct {
-                true => {
-                    let answer = self.direct_put(key, body.clone(), digests).await;
-                    answer.map(|answer| etag_of(answer.headers()))
-                }
-                false => self.sdk_put(key, body.clone(), digests).await,
+            let done = match self.0.direct {
+                true => self.direct_put(key, body.clone(), digests).await.map(drop),
+                false => self.sdk_put(key, body.clone(), digests).await.map(drop),
             };
-            etag.map(|etag| PutDone { etag }).map_err(Failure::error)
+            done.map_err(Failure::error)
         })
         .await
     }

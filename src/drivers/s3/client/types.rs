@@ -16,16 +16,6 @@ pub struct Head {
     pub crc32c: Option<String>,
 }
 
-/// Which bytes of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    All,
-    /// From this one to the end.
-    From(u64),
-    /// From the first to the last, which is included.
-    Within(u64, u64),
-}
-
 /// The answer to a get.
 pub enum Fetched {
     Missing,
@@ -37,16 +27,7 @@ pub enum Fetched {
 /// An object whose bytes are coming.
 pub struct Found {
     pub head: Head,
-    /// The offset of the first byte of `body`.
-    pub start: u64,
-    /// How many bytes `body` has.
-    pub len: u64,
     pub body: Incoming,
-}
-
-#[derive(Clone, Debug)]
-pub struct PutDone {
-    pub etag: String,
 }
 
 /// Which page of which listing.
