@@ -20,6 +20,9 @@ const ROUNDS: usize = 5;
 const PIECE: usize = 256 << 10;
 const STREAM: usize = 1 << 30;
 
+/// What is measured.
+type Work<'w> = &'w dyn Fn(&dyn Driver);
+
 fn main() {
     // `cargo test --benches` only wants to know that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -38,7 +41,7 @@ fn main() {
     for driver in [&child as &dyn Driver, &*own] {
         driver.put_content(&ctx, "/a/b", &content).unwrap();
     }
-    let small: [(&str, &dyn Fn(&dyn Driver)); 3] = [
+    let small: [(&str, Work); 3] = [
         ("stat", &|d| drop(d.stat(&Context::none(), "/a/b").unwrap())),
         ("get of 4 KiB", &|d| drop(d.get_content(&Context::none(), "/a/b").unwrap())),
         ("put of 4 KiB", &|d| d.put_content(&Context::none(), "/a/b", &[7; 4096]).unwrap()),
@@ -49,7 +52,7 @@ fn main() {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(CALLS);
         println!("| {name} | {:.1} us, {:.1} us | {:.2} us |", each(wall), each(cpu), each(own));
     }
-    let streams: [(&str, &dyn Fn(&dyn Driver)); 2] =
+    let streams: [(&str, Work); 2] =
         [("write of 1 GiB in 256 KiB", &|d| write(d)), ("read of 1 GiB in 256 KiB", &|d| read(d))];
     for (name, work) in streams {
         let run = |driver: &dyn Driver| best(pid, || work(driver));

@@ -285,7 +285,10 @@ impl Driver for Full {
     }
 }
 
-fn full(room: usize) -> (Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>, Arc<dyn Driver>) {
+/// What the driver has taken, how many uploads were dropped, and the driver.
+type Watched = (Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>, Arc<dyn Driver>);
+
+fn full(room: usize) -> Watched {
     let (taken, dropped): (Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) = Default::default();
     let driver = Full { room, taken: taken.clone(), dropped: dropped.clone() };
     (taken, dropped, Arc::new(driver))
