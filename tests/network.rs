@@ -176,6 +176,27 @@ fn a_context_ends_a_request_and_the_driver_goes_on() {
 }
 
 #[test]
+fn a_failure_that_does_not_end_is_a_failure() {
+    let _alone = alone();
+    let server = Server::start(|_, wire| {
+        let head = "HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\n\r\n";
+        let said = "<Error><Code>AccessDenied</Code><Message>No</Message><More>";
+        let chunk = format!("{head}{:x}\r\n{said}\r\n", said.len());
+        let _ = wire.write_all(chunk.as_bytes());
+        while wire.write_all(b"5\r\n more\r\n").is_ok() {}
+        Then::Close
+    });
+    let driver = driver(server.address);
+    let none = Context::none();
+    let put = Driver::put_content(&*driver, &none, "/a", b"a").unwrap_err();
+    let list = Driver::list(&*driver, &none, "/a").map(drop).unwrap_err();
+    for error in [get(&driver).unwrap_err(), put, list] {
+        assert_eq!(error.code(), Code::Permission, "{error}");
+        assert!(error.detail().contains("AccessDenied"), "{error}");
+    }
+}
+
+#[test]
 fn a_child_of_a_fork_neither_uses_nor_waits_for_the_parents_connections() {
     let _alone = alone();
     let server = store(Duration::ZERO);

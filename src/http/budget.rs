@@ -38,6 +38,7 @@ impl Budget {
         Account { budget: self.clone(), beyond: Arc::default() }
     }
 
+    #[cfg(test)]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Acquire)
     }

@@ -125,7 +125,20 @@ pub async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
     }
 }
 
-/// The same as a vector with room for `spare` bytes more.
+/// Up to `limit` bytes of what a failure has to say, as far as it comes.
+pub async fn front(mut body: Incoming, limit: usize) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Ok(Some(chunk)) = body.chunk().await {
+        let room = limit.saturating_sub(all.len());
+        all.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if all.len() >= limit {
+            break;
+        }
+    }
+    all.freeze()
+}
+
+/// The same as `collect`, as a vector with room for `spare` bytes more.
 pub async fn collect_vec(mut body: Incoming, limit: usize, spare: usize) -> Result<Vec<u8>> {
     too_large(&body, body.left(), limit)?;
     let mut all = Vec::new();

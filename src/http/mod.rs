@@ -26,7 +26,7 @@ pub mod xml;
 
 pub use body::Body;
 pub use engine::{Engine, Options};
-pub use incoming::{Incoming, collect, collect_vec};
+pub use incoming::{Incoming, collect, collect_vec, front};
 pub use status::status_error;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::{Method, Request};
 
 use super::server::{Server, Then, answer};
 use super::*;
-use crate::http::collect_vec;
+use crate::http::{collect_vec, front};
 
 #[test]
 fn a_request_is_sent_as_it_is_and_its_answer_read_whole() {
@@ -263,4 +263,25 @@ fn more_requests_than_there_are_descriptors_stand_in_line() {
     });
     assert!(most.load(Ordering::SeqCst) <= 8);
     drop(unread);
+}
+
+#[test]
+fn of_an_answer_without_an_end_the_front_is_enough() {
+    let server = Server::start(|_, wire| {
+        let _ = wire.write_all(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n");
+        while wire.write_all(b"5\r\nagain\r\n").is_ok() {}
+        Then::Close
+    });
+    let body = send(&engine(), get(&server.url("/"))).unwrap().into_body();
+    let front_of = run(front(body, 10_001));
+    assert!(front_of.len() == 10_001 && front_of.starts_with(b"againagain"));
+    // What breaks off is taken as far as it came.
+    let mut cut = answer("500 Oh", &[], b"because");
+    cut.pop();
+    let server = Server::start(move |_, wire| {
+        wire.write_all(&cut).unwrap();
+        Then::Close
+    });
+    let body = send(&engine(), get(&server.url("/"))).unwrap().into_body();
+    assert_eq!(run(front(body, 100)), "becaus");
 }

@@ -13,10 +13,10 @@ use super::sign::{self, UNSIGNED, X_AMZ_CONTENT_SHA256};
 use super::{Client, Inner};
 use crate::drivers::s3::keys::escape_all;
 use crate::error::{Code, Error, Result};
-use crate::http::{Body, Incoming, collect};
+use crate::http::{Body, Incoming, front};
 
 /// Longer explanations of a failure are not read.
-const LONGEST_FAILURE: usize = 64 << 10;
+pub const LONGEST_FAILURE: usize = 64 << 10;
 /// Clocks that differ by less are no reason for a refusal.
 const SKEW: i64 = 60;
 
@@ -122,7 +122,7 @@ impl Inner {
         let (head, body) = response.into_parts();
         let text = match method {
             Method::HEAD => bytes::Bytes::new(),
-            _ => collect(body, LONGEST_FAILURE).await.unwrap_or_default(),
+            _ => front(body, LONGEST_FAILURE).await,
         };
         Err(self.learned(Failure::of_answer(head.status, &head.headers, &text), &head.headers))
     }

@@ -15,8 +15,9 @@ use http::Response;
 use http::header::USER_AGENT;
 use http_body_util::BodyExt;
 
+use super::direct::LONGEST_FAILURE;
 use crate::error::{Code, Error, Result};
-use crate::http::{Body, Engine, Incoming, collect, xml};
+use crate::http::{Body, Engine, Incoming, collect, front, xml};
 
 /// Several times a page of the longest keys.
 const LARGEST: usize = 32 << 20;
@@ -100,7 +101,10 @@ async fn send(
             let body = read(body).await.map_err(|error| ConnectorError::io(error.into()))?;
             Response::from_parts(parts, SdkBody::from(body))
         }
-        None => response.map(SdkBody::from_body_1_x),
+        None => {
+            let (parts, body) = response.into_parts();
+            Response::from_parts(parts, SdkBody::from(front(body, LONGEST_FAILURE).await))
+        }
         Some(aside) => {
             let mut shown = Response::new(SdkBody::empty());
             *shown.status_mut() = response.status();

@@ -69,6 +69,8 @@ const STORIES: &[Story] = &[
         content: None,
         sessions: &[(false, &[330], Close), (true, &[100], Close), (true, &[900], Commit)],
     },
+    // A last part that others may follow.
+    Story { content: None, sessions: &[(false, &[44], Close), (true, &[28], Commit)] },
     // A second upload forgets the first.
     Story {
         content: None,
@@ -260,7 +262,8 @@ fn a_session_goes_on_after_any_request_that_fails() {
 
 #[test]
 fn no_acknowledged_byte_is_lost_when_the_process_dies_after_a_failure() {
-    for (number, story) in STORIES.iter().enumerate().filter(|(n, _)| [0, 1, 9, 11].contains(n)) {
+    for (number, story) in STORIES.iter().enumerate().filter(|(n, _)| [0, 1, 9, 11, 15].contains(n))
+    {
         for at in 0..40 {
             for later in 1..12 {
                 run(async {
