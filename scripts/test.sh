@@ -141,7 +141,7 @@ t_peers() {
 
 t_s3() {
     s3_servers radosgw seaweedfs moto
-    cargo test --locked --test s3
+    cargo test --locked --test s3 -- --test-threads 4 # they wait more than they work
 }
 
 t_s3_peers() {
