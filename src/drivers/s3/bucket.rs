@@ -6,7 +6,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::client::{Client, Completed, Fetched, Head, ListPage, ListRequest, Part, Upload};
+use super::client::{Client, Completed, Head, ListPage, ListRequest, Part, Upload};
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, collect};
 
@@ -59,17 +59,16 @@ impl Bucket for Client {
         let limit = usize::try_from(head.size).unwrap_or(usize::MAX);
         let read = || async {
             match self.get(key, pin(head)).await? {
-                Fetched::Missing => Ok(None),
-                Fetched::PastEnd => Ok(Some(Bytes::new())),
-                Fetched::Found(found) if found.head.size != head.size => Err(another()),
-                Fetched::Found(found) => collect(found.body, limit).await.map(Some),
+                None => Ok(None),
+                Some((found, _)) if found.size != head.size => Err(another()),
+                Some((_, body)) => collect(body, limit).await.map(Some),
             }
         };
         self.policy().run(read).await
     }
 
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()> {
-        Client::put(self, key, Body::from(data)).await
+        Client::put(self, key, Body::from(data)).await.map(drop)
     }
 
     async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage> {

@@ -4,8 +4,9 @@
 //! * `place`: where the bucket is. `sign`, `direct`: the common requests, made without
 //!   the SDK. `sdk`: all others, and those too where the direct way is turned off.
 //! * `transport`: the SDK's requests over the engine.
-//! * `failure`: what servers mean. `digest`: what content is checked against.
+//! * `clock`: by whose time. `failure`: what servers mean. `digest`: what content is checked against.
 
+mod clock;
 mod digest;
 mod direct;
 mod failure;
@@ -17,11 +18,10 @@ mod transport;
 mod types;
 mod uploads;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use aws_smithy_async::time::TimeSource;
 use http::HeaderMap;
 
 use super::credentials::Signers;
@@ -29,16 +29,14 @@ use super::parameters::{Checksum, Parameters};
 use crate::error::Result;
 use crate::http::retry::Policy;
 use crate::http::{Engine, Options};
+use clock::Clock;
 use place::Place;
 use transport::{Log, Transport};
 
 pub use sign::DayKey;
 pub use types::{
-    Completed, Fetched, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Upload,
-    same_etag,
+    Completed, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Upload, same_etag,
 };
-
-const BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Of what is stored.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
@@ -63,15 +61,8 @@ struct Inner {
     stored: HeaderMap,
     /// Whether the common requests go the direct way.
     direct: bool,
-    /// The server's clock minus ours, seconds, where it matters.
-    skew: AtomicI64,
+    clock: Clock,
     log: Log,
-}
-
-/// The certificates that every AWS program is told to trust.
-fn bundle() -> Option<(String, PathBuf)> {
-    let path = std::env::var_os(BUNDLE).filter(|path| !path.is_empty())?;
-    Some((BUNDLE.to_string(), path.into()))
 }
 
 impl Client {
@@ -82,14 +73,8 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(&parameters.user_agent);
         }
-        let options = Options {
-            connect_timeout: parameters.connect_timeout,
-            stall_timeout: parameters.stall_timeout,
-            skip_verify: parameters.skip_verify,
-            bundles: bundle().into_iter().collect(),
-            user_agent,
-            ..Options::default()
-        };
+        let options =
+            Options { skip_verify: parameters.skip_verify, user_agent, ..Options::default() };
         let engine = Engine::new(&options)?;
         let place = Place::of(&parameters)?;
         engine.check(&place.uri()?)?;
@@ -97,15 +82,16 @@ impl Client {
             Some(url) => place.clone().moved_to(url)?,
             None => place.clone(),
         };
+        let clock = Clock::default();
         let log = Log(parameters.debug);
         let http = aws_sdk_s3::config::SharedHttpClient::new(Transport::new(engine.clone(), log));
         let signers = Signers::new(&parameters.keys, &parameters.region, http.clone());
         Ok(Client(Arc::new(Inner {
-            sdk: sdk::client(&parameters, &place, &signers, http),
+            sdk: sdk::client(&parameters, &place, &signers, &clock, http),
             stored: direct::stored_with(&parameters)?,
             direct: parameters.direct && place.is_ordinary(),
             policy: Policy::default(),
-            skew: AtomicI64::new(0),
+            clock,
             log,
             redirect_place,
             parameters,
@@ -145,7 +131,7 @@ impl Client {
         let Some(held) = inner.signers.current().await? else {
             return Ok(format!("{}://{}{path}", place.scheme, place.authority));
         };
-        Ok(sign::presign(method, &path, place, &held, inner.now(), lifetime))
+        Ok(sign::presign(method, &path, place, &held, inner.clock.now(), lifetime))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What requests are asked for and what they answer.
 
-use crate::http::Incoming;
 use crate::http::parts::Limits;
 
 /// What is known of an object.
@@ -14,20 +13,6 @@ pub struct Head {
     pub mtime_ns: i64,
     /// Of the whole object, in base64; only where it was asked for and stored with one.
     pub crc32c: Option<String>,
-}
-
-/// The answer to a get.
-pub enum Fetched {
-    Missing,
-    /// The object ends before the span begins.
-    PastEnd,
-    Found(Found),
-}
-
-/// An object whose bytes are coming.
-pub struct Found {
-    pub head: Head,
-    pub body: Incoming,
 }
 
 /// Which page of which listing.
