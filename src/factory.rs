@@ -68,7 +68,8 @@ pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
         None => start(name, ctx, params),
     };
     let driver = driver.map_err(|error| match error.driver() {
-        "" => error.with_driver(name),
+        // A name that no driver has may be any text, and is in the message already.
+        "" if error.code() != Code::InvalidDriver => error.with_driver(name),
         _ => error,
     })?;
     Ok(Arc::new(Base::new(driver)))

@@ -75,6 +75,7 @@ fn threads() -> MutexGuard<'static, Threads> {
 }
 
 /// The executor, if it is running.
+#[cfg(feature = "http")]
 pub fn running() -> Option<Executor> {
     threads().runtime.as_ref().map(|runtime| Executor(runtime.handle().clone()))
 }
