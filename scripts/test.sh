@@ -38,20 +38,23 @@ steps=(
     "s3            the s3 driver on radosgw, SeaweedFS and moto, faults among it"
     "s3_peers      other registries and clients on the same bucket"
     "sanitizer     C tests under ASan and UBSan, and that ASan sees the crate"
+    "fuzz          the kept inputs, and two minutes of new ones, under ASan"
     "valgrind      C tests under valgrind, openat2 left out"
     "release       the release archive builds with nothing from the network"
     "size          the stripped library"
 )
 
 packages=(build-essential ceph-common ceph-mon ceph-osd clang clang-format cmake
-    docker-registry faketime golang-go libjansson-dev libmicrohttpd-dev libsqlite3-dev
-    libsystemd-dev nettle-dev openssl pkg-config python3 python3-venv radosgw skopeo strace valgrind)
+    docker-registry faketime golang-go libclang-rt-dev libjansson-dev libmicrohttpd-dev
+    libsqlite3-dev libsystemd-dev nettle-dev openssl pkg-config python3 python3-venv radosgw
+    skopeo strace valgrind)
 
 # ---- steps ----
 
 t_format() {
     cargo fmt --check
     cargo fmt --check --manifest-path tests/model/Cargo.toml
+    cargo fmt --check --manifest-path benches/s3/Cargo.toml
     # The header is generated, and its first page alone is no whole file.
     git ls-files '*.c' '*.h' ':!include/' ':!src/' | xargs -r clang-format --dry-run -Werror
 }
@@ -138,7 +141,7 @@ t_peers() {
 
 t_s3() {
     s3_servers radosgw seaweedfs moto
-    cargo test --locked --test s3
+    cargo test --locked --test s3 -- --test-threads 4 # they wait more than they work
 }
 
 t_s3_peers() {
@@ -164,6 +167,10 @@ t_sanitizer() {
     grep -q 'in storagedriver_misread src/ffi/misread.rs' <<<"$said" || die "elsewhere: $said"
     echo "the sanitizer reports the deliberate fault in src/ffi/misread.rs"
     ctest --test-dir target/asan/cmake --output-on-failure --no-tests=error
+}
+
+t_fuzz() {
+    scripts/fuzz.sh 120
 }
 
 t_valgrind() {
@@ -263,7 +270,7 @@ summary() { # LOG: one line on what a step found
          /tests passed, .* tests failed out of/ { tests += $NF }
          /^Ran [0-9]+ test/ { tests += $2 }
          /^(install|readme): [0-9]+ passed/ { tests += $2 }
-         /^(size|python|go): |packages, .* faults/ { notes = notes ", " $0 }
+         /^(size|python|go|calls|values): |packages, .* faults/ { notes = notes ", " $0 }
          END { if (tests) notes = ", " tests " tests" notes; print notes }' "$1"
 }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod base;
+pub mod child;
 pub mod conformance;
 pub mod context;
 pub mod driver;
@@ -22,6 +23,7 @@ pub mod ffi;
 #[cfg_attr(not(feature = "s3"), allow(dead_code, unused_imports))]
 mod http;
 pub mod lease;
+mod middleware;
 pub mod names;
 pub mod observe;
 pub mod params;

@@ -84,6 +84,10 @@ impl Params {
         self.0.insert(key.to_string(), value.into());
     }
 
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Sets a key to any JSON value.
     pub fn set_json(&mut self, key: &str, json: &str) -> Result<()> {
         let value = parse(json)?;
@@ -173,6 +177,15 @@ impl<'p> Reader<'p> {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
             Some(_) => Err(Error::invalid_parameter(key, "must be text")),
+        }
+    }
+
+    /// Text, and nothing that could pass for it.
+    pub fn string(&mut self, key: &'static str) -> Result<Option<String>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Error::invalid_parameter(key, "must be a string")),
         }
     }
 

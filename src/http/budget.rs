@@ -30,7 +30,7 @@ impl Budget {
     pub fn shared() -> Arc<Budget> {
         // A child of a fork holds nothing of what its parent's uploads do.
         static BUDGET: PerProcess<OnceLock<Arc<Budget>>> = PerProcess::new(OnceLock::new());
-        BUDGET.get().get_or_init(|| Budget::new(SHARED)).clone()
+        BUDGET.get_or(|_| OnceLock::new()).get_or_init(|| Budget::new(SHARED)).clone()
     }
 
     /// The view of one writer.

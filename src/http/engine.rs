@@ -106,10 +106,6 @@ impl Engine {
         self.0.connector.check(uri)
     }
 
-    pub fn options(&self) -> &Options {
-        &self.0.options
-    }
-
     /// One attempt, up to the head of the answer, whatever its status. An error is of
     /// the way there and back: `Unavailable`, nearly always worth another attempt.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {

@@ -14,11 +14,6 @@ pub fn md5_base64(pieces: &[Bytes]) -> String {
     BASE64_STANDARD.encode(digest::<Md5>(pieces))
 }
 
-/// MD5 of a body, in hexadecimal digits.
-pub fn md5_hex(pieces: &[Bytes]) -> String {
-    hex(&digest::<Md5>(pieces))
-}
-
 /// SHA-256 of a body, in hexadecimal digits.
 pub fn sha256_hex(pieces: &[Bytes]) -> String {
     hex(&digest::<Sha256>(pieces))
@@ -69,29 +64,6 @@ impl Verify for Crc32c {
     }
 }
 
-/// Checks an object against its MD5 while it is read.
-pub struct Md5Check {
-    seen: Md5,
-    said: String,
-}
-
-impl Md5Check {
-    /// `said`: what the store says it is, in hexadecimal digits.
-    pub fn new(said: &str) -> Md5Check {
-        Md5Check { seen: Md5::new(), said: said.to_ascii_lowercase() }
-    }
-}
-
-impl Verify for Md5Check {
-    fn update(&mut self, bytes: &[u8]) {
-        self.seen.update(bytes);
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        matches("MD5", &hex(&self.seen.clone().finalize()), &self.said)
-    }
-}
-
 fn matches(kind: &str, seen: &str, said: &str) -> Result<()> {
     if seen == said {
         return Ok(());
@@ -108,7 +80,6 @@ mod tests {
     fn checksums_are_the_published_ones() {
         let pieces = [Bytes::from_static(b"1234"), Bytes::from_static(b"56789")];
         assert_eq!(crc32c_base64(&pieces), "4waSgw==");
-        assert_eq!(md5_hex(&pieces), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!(md5_base64(&pieces), "JfnnlDI7RTiF9RgfG2JNCw==");
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(sha256_hex(&[]), empty);
@@ -116,14 +87,10 @@ mod tests {
 
     #[test]
     fn bytes_that_do_not_match_are_corrupt() {
-        for check in [
-            &mut Crc32c::new("4waSgw==") as &mut dyn Verify,
-            &mut Md5Check::new("25F9E794323B453885F5181F1B624D0B"),
-        ] {
-            check.update(b"12345");
-            assert_eq!(check.finish().unwrap_err().code(), Code::Corrupt);
-            check.update(b"6789");
-            check.finish().unwrap();
-        }
+        let mut check = Crc32c::new("4waSgw==");
+        check.update(b"12345");
+        assert_eq!(check.finish().unwrap_err().code(), Code::Corrupt);
+        check.update(b"6789");
+        check.finish().unwrap();
     }
 }

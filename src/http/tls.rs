@@ -41,7 +41,8 @@ pub fn config(bundles: &Bundles, skip_verify: bool) -> Result<ClientConfig> {
 
 fn roots(bundles: &Bundles) -> Result<Arc<RootCertStore>> {
     let sources = if bundles.is_empty() { of_environment() } else { bundles.clone() };
-    let mut loaded = LOADED.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded =
+        LOADED.get_or(|_| Mutex::default()).lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(roots) = loaded.get(&sources) {
         return Ok(roots.clone());
     }

@@ -2,9 +2,6 @@
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use serde::de::DeserializeOwned;
-
-use crate::error::{Code, Error, Result};
 
 /// Deeper than any answer of a service.
 const DEEPEST: usize = 64;
@@ -30,19 +27,6 @@ pub fn is_whole(document: &[u8]) -> bool {
             return false;
         }
     }
-}
-
-/// Reads an answer. What cannot be read may have been cut off on its way, and is worth
-/// another try.
-pub fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T> {
-    let fault = || Error::new(Code::Unavailable, "an answer that is not the XML it should be");
-    let text = std::str::from_utf8(answer).map_err(|_| fault())?;
-    quick_xml::de::from_str(text).map_err(|_| fault())
-}
-
-/// A text as it stands between tags.
-pub fn escape(text: &str) -> String {
-    quick_xml::escape::escape(text).into_owned()
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ impl Default for Settings {
 #[derive(Default)]
 pub struct Control {
     delay_us: AtomicU64,
+    /// What each call does first, on whatever thread it runs.
+    on_call: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// Calls that wait for their answer now, if it takes time, and the most there were.
     pub waiting: AtomicUsize,
     pub most_waiting: AtomicUsize,
@@ -71,6 +73,10 @@ pub struct Control {
 impl Control {
     pub fn set_delay(&self, delay: Duration) {
         self.delay_us.store(delay.as_micros() as u64, Ordering::SeqCst);
+    }
+
+    pub fn on_call(&self, run: impl Fn() + Send + 'static) {
+        *self.on_call.lock().unwrap() = Some(Box::new(run));
     }
 
     /// Until so many calls wait for their answer.
@@ -87,6 +93,9 @@ impl Control {
             fn drop(&mut self) {
                 self.0.waiting.fetch_sub(1, Ordering::SeqCst);
             }
+        }
+        if let Some(run) = &*self.on_call.lock().unwrap() {
+            run();
         }
         let delay = self.delay_us.load(Ordering::SeqCst);
         if delay == 0 {

@@ -7,7 +7,7 @@ use storagedriver::context::Context;
 use storagedriver::driver::Driver;
 use storagedriver::error::{Code, Error};
 
-use crate::operations::ALL;
+use crate::operations::{ALL, forget};
 use crate::proxy::{Fault, Response, Rule};
 use crate::store::{Store, operation, operations};
 use crate::transient::slow_down;
@@ -48,6 +48,7 @@ fn each_call_fails_with(
                 assert!(codes.contains(&error.code()), "{}: {error}", call.name);
                 assert!(took < timeout + SLACK, "{}: {took:?}", call.name);
                 (call.check)(&**direct, &at, false);
+                forget(&**direct, &at);
             });
         }
     });
@@ -65,11 +66,46 @@ fn a_server_that_stops_reading_ends_with_the_deadline() {
     each_call_fails("deaf", Fault::StallRequest(10), timeout, &[Code::Deadline]);
 }
 
+/// Not only the first request of a call, which the others are about.
+#[test]
+fn any_request_that_is_never_answered_ends_with_the_deadline() {
+    let Some(store) = Store::on("radosgw", "later") else { return };
+    let direct = store.driver(&[]);
+    std::thread::scope(|scope| {
+        for call in ALL {
+            let (store, direct) = (&store, &direct);
+            scope.spawn(move || {
+                for (request, count) in call.requests {
+                    for nth in 1..=*count {
+                        let at = format!("/{}/{request}-{nth}", call.name.replace(' ', "-"));
+                        (call.prepare)(&**direct, &at);
+                        let (proxy, driver) = store.proxied(&[]);
+                        let stall = Fault::StallResponse(0);
+                        let rule = Rule::on(move |seen| operation(seen) == *request, stall);
+                        proxy.rule(rule.nth(nth).always());
+                        let ctx = Context::new(&Context::none());
+                        ctx.set_timeout(Duration::from_secs(4));
+                        let before = Instant::now();
+                        let error = (call.run)(&*driver, &ctx, &at).unwrap_err();
+                        let took = before.elapsed();
+                        println!("{at:60} {took:?} {error}");
+                        assert_eq!(error.code(), Code::Deadline, "{at}: {error}");
+                        assert!(took < Duration::from_secs(4) + SLACK, "{at}: {took:?}");
+                        proxy.take();
+                        (call.check)(&**direct, &at, false);
+                        forget(&**direct, &at);
+                    }
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_server_that_stalls_is_unavailable_after_the_stall_timeout() {
     let more = [("stalltimeout", "1")];
     let timeout = Duration::from_secs(60);
-    for fault in [Fault::StallResponse(0), Fault::StallResponse(30), Fault::StallRequest(500)] {
+    for fault in [Fault::StallResponse(0), Fault::StallResponse(30), Fault::StallRequest(100)] {
         each_call_fails_with(&more, "stalls", fault, timeout, &[Code::Unavailable]);
     }
 }

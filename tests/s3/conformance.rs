@@ -20,6 +20,38 @@ const SEAWEEDFS: &[&str] = &[
     "suite/leaves_nothing_behind",
 ];
 
+/// Cases that go on with an upload: moto calls the list of its parts by another name
+/// than S3 does (`ListPartsResponse`), which the SDK takes for no answer.
+const MOTO: &[&str] = &[
+    "writer/committed_content_stays_until_commit",
+    "writer/close_when_open_keeps_the_upload",
+    "writer/close_after_a_failed_write_keeps_what_is_durable",
+    "writer/write_after_close_is_invalid_state",
+    "writer/commit_after_close_is_invalid_state",
+    "writer/cancel_after_close_is_invalid_state",
+    "writer/close_after_close_does_nothing",
+    "writer/size_after_close_is_what_an_append_finds",
+    "writer/drop_after_close_releases",
+    "writer/close_that_failed_may_be_repeated",
+    "resume/small_sessions_join",
+    "resume/large_sessions_join",
+    "resume/many_sessions_of_uneven_sizes_join",
+    "resume/another_thread_goes_on",
+    "resume/size_after_close_is_what_an_append_finds",
+    "resume/a_session_without_a_write_changes_nothing",
+    "resume/an_upload_closed_empty_goes_on",
+    "resume/an_upload_closed_empty_over_content_goes_on",
+    "resume/append_to_committed_content_goes_on_after_close",
+    "resume/a_fresh_session_forgets_an_earlier_upload",
+    "resume/commit_ends_the_upload",
+    "resume/cancel_of_an_append_discards_an_upload_that_cannot_shrink",
+    "resume/what_a_drop_leaves_is_a_prefix",
+    "resume/uploads_with_longer_names_do_not_interfere",
+    "resume/an_upload_survives_changes_beside_it",
+    "resume/uploads_end_with_their_directory",
+    "context/cancelled_between_two_writes_keeps_the_upload",
+];
+
 fn rust(server: &str, but: &[&str]) {
     let Some(store) = Store::on(server, "suite") else { return };
     run_suite_but(&*store.driver(&[]), but);
@@ -74,5 +106,5 @@ fn seaweedfs_keeps_every_promise_through_c() {
 
 #[test]
 fn moto_keeps_every_promise() {
-    rust("moto", &[]);
+    rust("moto", MOTO);
 }

@@ -12,6 +12,7 @@ use storagedriver::driver::Driver;
 use storagedriver::error::Code;
 
 use crate::content::{Random, content, content_at};
+use crate::operations::forget;
 use crate::proxy::{Fault, Proxy, Rule};
 use crate::store::{PART, Store};
 
@@ -159,10 +160,12 @@ fn killed(server: &str, rounds: u64) {
         for (step, acked) in &steps {
             unfinished += usize::from(!acked.moved);
             check_and_go_on(&*driver, *step, acked);
+            forget(&*driver, &blob_of(*step));
         }
         next = steps.keys().last().map_or(next, |last| last + 1);
         // It may have been in the middle of the one after.
         check_and_go_on(&*driver, next, &Acked::default());
+        forget(&*driver, &blob_of(next));
         next += 1;
     }
     println!("{next} steps, {unfinished} of them interrupted");

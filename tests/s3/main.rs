@@ -3,6 +3,7 @@
 #![cfg(feature = "s3")]
 
 #[path = "../common/mod.rs"]
+#[allow(dead_code)]
 mod common;
 #[path = "../common/ffi_driver.rs"]
 #[allow(dead_code)]

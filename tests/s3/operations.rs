@@ -193,6 +193,11 @@ pub const ALL: &[Operation] = &[
     },
 ];
 
+/// Removes what a call left: the servers keep everything in memory.
+pub fn forget(driver: &dyn Driver, at: &str) {
+    let _ = driver.delete(&Context::none(), at);
+}
+
 fn put(driver: &dyn Driver, at: &str, name: &str, seed: u64, length: usize) {
     let data = content(seed, length);
     driver.put_content(&Context::none(), &format!("{at}/{name}"), &data).unwrap();

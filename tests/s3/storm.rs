@@ -9,6 +9,7 @@ use storagedriver::driver::Driver;
 use storagedriver::error::{Code, Error};
 
 use crate::content::{Random, content, content_at};
+use crate::operations::forget;
 use crate::proxy::{Fault, Proxy, Rule};
 use crate::store::{PART, Store};
 use crate::transient::slow_down;
@@ -134,6 +135,9 @@ impl Storm {
             _ => {
                 let mut upload = Upload { path: format!("/u/{step}"), seed: step, acked: 0 };
                 self.upload(&mut upload);
+                self.proxy.forget_rules();
+                forget(&*self.direct, &upload.path);
+                self.files.remove(&upload.path);
             }
         }
     }

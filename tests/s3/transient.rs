@@ -9,7 +9,7 @@ use storagedriver::context::Context;
 use storagedriver::driver::Driver;
 
 use crate::content::Random;
-use crate::operations::{ALL, Operation};
+use crate::operations::{ALL, Operation, forget};
 use crate::proxy::{Fault, Proxy, Response, Rule};
 use crate::store::{Store, operation};
 
@@ -74,6 +74,7 @@ fn one_fault(
     }
     assert_eq!(proxy.bitten(), bitten + 1, "{at}: {request} was not sent");
     (call.check)(direct, at, true);
+    forget(direct, at);
 }
 
 #[test]

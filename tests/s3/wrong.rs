@@ -9,7 +9,7 @@ use storagedriver::driver::Driver;
 use storagedriver::error::{Code, Result};
 
 use crate::content::{Random, content};
-use crate::operations::{ALL, read_all};
+use crate::operations::{ALL, forget, read_all};
 use crate::proxy::{Fault, Response, Rule};
 use crate::store::{PART, Store, operation};
 use crate::transient::slow_down;
@@ -57,6 +57,7 @@ fn each_answer(test: &str, times: usize, fault: impl Fn() -> Fault) {
                         assert!(NONSENSE.contains(&error.code()), "{test}{at}: {error}");
                     }
                     (call.check)(&**direct, &at, result.is_ok());
+                    forget(&**direct, &at);
                 });
             }
         }

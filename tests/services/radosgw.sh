@@ -88,6 +88,10 @@ rgw data = $work/rgw
 rgw frontends = beast endpoint=127.0.0.1:$http tcp_nodelay=1 ssl_endpoint=127.0.0.1:$https ssl_certificate=$work/tls.pem ssl_private_key=$work/tls.key
 rgw dns name = s3.localhost
 rgw thread pool size = 64
+# What was deleted would stay in memory for hours.
+rgw gc obj min wait = 5
+rgw gc processor period = 5
+rgw gc processor max time = 5
 rgw rados pool pg num min = 4
 debug rgw = 1
 CONF

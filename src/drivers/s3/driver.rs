@@ -87,7 +87,7 @@ impl RemoteDriver for S3 {
             let detail = "larger than one request may be; it can be written in parts";
             return Err(Error::invalid_argument(detail).with_path(path));
         }
-        self.store.client.put(&self.store.keys.file(path), Body::from(data)).await.map(drop)
+        self.store.client.put(&self.store.keys.file(path), Body::from(data)).await
     }
 
     async fn stat(&self, _: &Context, path: &str) -> Result<FileInfo> {

@@ -94,6 +94,7 @@ impl<O: Open> Download<O> {
     }
 
     /// The size of the object, if the store tells.
+    #[cfg(test)]
     pub fn total(&self) -> Option<u64> {
         self.total
     }

@@ -123,11 +123,6 @@ impl Opened {
     pub fn with_verify(self, verify: Box<dyn Verify>) -> Opened {
         Opened { verify: Some(verify), ..self }
     }
-
-    /// The size of the object, if the answer tells.
-    pub fn total(&self) -> Option<u64> {
-        self.total
-    }
 }
 
 fn unasked(text: &str) -> Error {
