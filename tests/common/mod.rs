@@ -15,6 +15,7 @@ const FEWEST: usize = 230;
 
 /// Every case passes, but for the few that say nothing about this driver.
 /// `SD_TEST_FILTER` runs some of them only, `SD_TEST_SEED` repeats a run.
+#[allow(dead_code)] // each test that includes this uses one of the two
 pub fn run_suite(driver: &dyn Driver) {
     run_suite_but(driver, &[]);
 }

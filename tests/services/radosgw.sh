@@ -89,6 +89,12 @@ rgw frontends = beast endpoint=127.0.0.1:$http tcp_nodelay=1 ssl_endpoint=127.0.
 rgw dns name = s3.localhost
 rgw thread pool size = 64
 rgw rados pool pg num min = 4
+# What is deleted goes at once, not two hours later: it is memory.
+rgw gc obj min wait = 2
+rgw gc processor period = 2
+rgw gc processor max time = 2
+rgw gc max concurrent io = 32
+rgw gc max trim chunk = 256
 debug rgw = 1
 CONF
 
