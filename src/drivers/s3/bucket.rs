@@ -6,7 +6,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::client::{Client, Completed, Fetched, Head, ListPage, ListRequest, Part, Span, Upload};
+use super::client::{Client, Completed, Head, ListPage, ListRequest, Part, Upload};
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, collect};
 
@@ -58,11 +58,10 @@ impl Bucket for Client {
     async fn read(&self, key: &str, head: &Head) -> Result<Option<Bytes>> {
         let limit = usize::try_from(head.size).unwrap_or(usize::MAX);
         let read = || async {
-            match self.get(key, Span::All, pin(head)).await? {
-                Fetched::Missing => Ok(None),
-                Fetched::PastEnd => Ok(Some(Bytes::new())),
-                Fetched::Found(found) if found.head.size != head.size => Err(another()),
-                Fetched::Found(found) => collect(found.body, limit).await.map(Some),
+            match self.get(key, pin(head)).await? {
+                None => Ok(None),
+                Some((found, _)) if found.size != head.size => Err(another()),
+                Some((_, body)) => collect(body, limit).await.map(Some),
             }
         };
         self.policy().run(read).await

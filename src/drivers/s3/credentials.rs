@@ -3,7 +3,7 @@
 //! web identity, container, instance). Nothing is asked before the first request.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
@@ -13,12 +13,15 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::config::{Region, SharedHttpClient};
 
 use super::parameters::Keys;
+use super::region;
 use crate::error::{Code, Error, Result};
 
 /// So long before they end, new ones are asked for by one call while the others go on.
 const EARLY: Duration = Duration::from_secs(300);
 /// So short before it, every call waits for new ones.
 const LATE: Duration = Duration::from_secs(20);
+/// Some places give the old ones until they end.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Shared by its clones.
 #[derive(Clone, Debug)]
@@ -28,8 +31,10 @@ pub struct Signers(Arc<Shared>);
 struct Shared {
     source: Source,
     held: Mutex<Option<Arc<Held>>>,
-    /// Held by the call that asks for new ones.
-    asking: tokio::sync::Mutex<()>,
+    /// Held by the call that asks for new ones: when that was done last.
+    asking: tokio::sync::Mutex<Option<Instant>>,
+    /// So long after it they are not asked for early again.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -38,7 +43,7 @@ enum Source {
     Given(Arc<Held>),
     Found {
         http: SharedHttpClient,
-        region: Option<Region>,
+        region: Region,
     },
     #[cfg(test)]
     Test(Box<dyn ProvideCredentials>),
@@ -78,7 +83,7 @@ impl Signers {
                 None,
                 "parameters",
             ))),
-            Keys::Found => Source::Found { http, region: Some(Region::new(region.to_string())) },
+            Keys::Found => Source::Found { http, region: sts_region(region) },
         })
     }
 
@@ -87,6 +92,7 @@ impl Signers {
             source,
             held: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
+            pause: PAUSE,
         }))
     }
 
@@ -105,15 +111,20 @@ impl Signers {
         }
         if left > LATE {
             // Somebody else may be asking already: these are good for a while.
-            let Ok(_asking) = shared.asking.try_lock() else { return Ok(known) };
+            let Ok(mut asked) = shared.asking.try_lock() else { return Ok(known) };
+            if asked.is_some_and(|asked| asked.elapsed() < shared.pause) {
+                return Ok(known);
+            }
+            *asked = Some(Instant::now());
             return Ok(shared.ask(known.as_ref()).await.ok().or(known));
         }
-        let _asking = shared.asking.lock().await;
+        let mut asked = shared.asking.lock().await;
         let fresh = shared.held();
         let found = |held: &Arc<Held>| held.left(SystemTime::now()) > LATE;
         if let Some(held) = fresh.as_ref().filter(|held| found(held)) {
             return Ok(Some(held.clone()));
         }
+        *asked = Some(Instant::now());
         shared.ask(fresh.as_ref()).await.map(Some)
     }
 
@@ -135,7 +146,7 @@ impl Shared {
             Source::Found { http, region } => {
                 let config = ProviderConfig::default()
                     .with_http_client(http.clone())
-                    .with_region(region.clone());
+                    .with_region(Some(region.clone()));
                 let chain = DefaultCredentialsChain::builder().configure(config);
                 let chain = chain.region(region.clone()).build().await;
                 chain.provide_credentials().await
@@ -172,6 +183,13 @@ impl ProvideCredentials for Signers {
             }
         })
     }
+}
+
+/// Where roles are asked for: the bucket's region, if it is one of AWS.
+fn sts_region(region: &str) -> Region {
+    let ours = region::is_of_aws(region).then(|| region.to_string());
+    let usual = || std::env::var("AWS_REGION").ok().filter(|region| !region.is_empty());
+    Region::new(ours.or_else(usual).unwrap_or_else(|| "us-east-1".to_string()))
 }
 
 fn refused(error: &CredentialsError) -> Error {

@@ -35,15 +35,6 @@ impl Keys {
         key
     }
 
-    /// The path of an object, if it can have been one.
-    pub fn path(&self, key: &str) -> Option<String> {
-        let below = key.strip_prefix(&self.root)?;
-        let mut path = String::with_capacity(1 + below.len());
-        path.push('/');
-        path.push_str(below);
-        path::check(&path).is_ok().then_some(path)
-    }
-
     /// The name of the direct child of the directory with this prefix that an object or
     /// a common prefix stands for.
     pub fn child<'k>(prefix: &str, key: &'k str) -> Option<&'k str> {
@@ -120,7 +111,6 @@ mod tests {
         ] {
             let keys = Keys::new(root);
             assert_eq!(keys.file(path), key);
-            assert_eq!(keys.path(key).as_deref(), Some(path));
         }
         assert_eq!(Keys::new("").directory("/"), "");
         assert_eq!(Keys::new("a").directory("/"), "a/");
@@ -128,11 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_no_paths_have_none() {
-        let keys = Keys::new("a");
-        for key in ["a", "a/", "ab/x", "a/x/", "a//x", "a/x y", "a/../x", "b/x", "a/x~"] {
-            assert_eq!(keys.path(key), None, "{key}");
-        }
+    fn keys_that_are_no_paths_are_no_children() {
         assert_eq!(Keys::child("a/", "a/x/"), Some("x"));
         assert_eq!(Keys::child("a/", "a/x"), Some("x"));
         for key in ["a/", "a//", "a/x/y", "a/x y"] {

@@ -138,11 +138,6 @@ impl Parameters {
         reader.finish()?;
         Ok(parameters)
     }
-
-    /// Whether the connection is encrypted.
-    pub fn is_secure(&self) -> bool {
-        self.endpoint.as_ref().map_or(self.secure, |endpoint| endpoint.secure)
-    }
 }
 
 fn read(reader: &mut Reader<'_>) -> Result<Parameters> {

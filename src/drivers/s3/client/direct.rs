@@ -1,9 +1,9 @@
 //! The common requests without the SDK, whose machinery costs several times what the
 //! rest of such a request does.
 
-use std::time::{Duration, SystemTime};
+use aws_smithy_async::time::TimeSource;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::header::{IF_MATCH, RANGE};
 use http::{Method, Request, Response, Uri};
 
@@ -17,8 +17,6 @@ use crate::http::{Body, Incoming, front};
 
 /// Longer explanations of a failure are not read.
 pub const LONGEST_FAILURE: usize = 64 << 10;
-/// Clocks that differ by less are no reason for a refusal.
-const SKEW: i64 = 60;
 
 type Answer = std::result::Result<Response<Incoming>, Failure>;
 
@@ -92,11 +90,12 @@ impl Inner {
     async fn send(&self, call: Call<'_>) -> Answer {
         let signer = self.signers.current().await?;
         let path = self.place.path(call.key);
-        let now = self.now();
+        let now = self.clock.now();
         let mut headers = call.headers;
         if let Some(held) = &signer {
             if !headers.contains_key(X_AMZ_CONTENT_SHA256) {
-                headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_static(UNSIGNED));
+                let hash = if call.body.is_empty() { sign::EMPTY } else { UNSIGNED };
+                headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_static(hash));
             }
             let method = call.method.as_str();
             let request = sign::Request { method, path: &path, query: call.query };
@@ -115,7 +114,7 @@ impl Inner {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let response = self.engine.send(request).await?;
-        self.log(method.as_str(), &path, response.status().as_u16());
+        self.log.request(method.as_str(), &path, response.status().as_u16());
         if response.status().is_success() {
             return Ok(response);
         }
@@ -129,41 +128,18 @@ impl Inner {
 
     /// What another attempt should do otherwise: with other credentials, by another clock.
     pub(super) fn learned(&self, mut failure: Failure, headers: &HeaderMap) -> Failure {
-        if failure.is_of_credentials() && self.signers.forget() {
+        // To a head with an expired token the answer is a bad request, without a word.
+        let unsaid = failure.status == 400 && failure.code.is_empty();
+        if (failure.is_of_credentials() || unsaid) && self.signers.forget() {
             failure.error = failure.error.with_retryable(true);
         }
         // The answer to a head has no body that would say why.
         let refused = failure.status == 403
             && (failure.code.is_empty() || failure.code == "RequestTimeTooSkewed");
-        if refused && self.set_clock(headers) {
+        if refused && self.clock.set(headers) {
             failure.error = failure.error.with_retryable(true);
         }
         failure
-    }
-
-    /// Takes the server's time for ours where they differ by much.
-    fn set_clock(&self, headers: &HeaderMap) -> bool {
-        use std::sync::atomic::Ordering;
-        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-        let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
-            return false;
-        };
-        let seconds = |time: SystemTime| {
-            let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        };
-        let skew = seconds(date).saturating_sub(seconds(SystemTime::now()));
-        let before = self.skew.swap(skew, Ordering::Relaxed);
-        (skew - before).abs() > SKEW
-    }
-
-    /// The time by the server's clock, as far as it is known.
-    pub(super) fn now(&self) -> SystemTime {
-        let skew = self.skew.load(std::sync::atomic::Ordering::Relaxed);
-        let by = Duration::from_secs(skew.unsigned_abs());
-        let now = SystemTime::now();
-        let moved = if skew < 0 { now.checked_sub(by) } else { now.checked_add(by) };
-        moved.unwrap_or(now)
     }
 }
 

@@ -61,7 +61,8 @@ impl Failure {
     }
 
     /// From what the SDK makes of an answer, or of there being none.
-    pub fn of_sdk<E>(error: SdkError<E, HttpResponse>) -> Failure
+    /// With the headers of the answer that say what else to do.
+    pub fn of_sdk<E>(error: SdkError<E, HttpResponse>) -> (Failure, HeaderMap)
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -79,15 +80,16 @@ impl Failure {
             if (200..300).contains(&status) && code.is_empty() {
                 let error =
                     Error::new(Code::Unavailable, "the server's answer cannot be understood");
-                return Failure { status, code, error: error.with_http_status(i32::from(status)) };
+                let error = error.with_http_status(i32::from(status));
+                return (Failure { status, code, error }, headers);
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             // Some failures come after the head of a success.
             let status =
                 if status.is_success() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
-            return Failure::new(status, &headers, code, &message);
+            return (Failure::new(status, &headers, code, &message), headers);
         }
-        of_source(&error).into()
+        (of_source(&error).into(), HeaderMap::new())
     }
 
     pub fn is_missing_object(&self) -> bool {

@@ -4,8 +4,9 @@
 //! * `place`: where the bucket is. `sign`, `direct`: the common requests, made without
 //!   the SDK. `sdk`: all others, and those too where the direct way is turned off.
 //! * `transport`: the SDK's requests over the engine.
-//! * `failure`: what servers mean. `digest`: what content is checked against.
+//! * `clock`: by whose time. `failure`: what servers mean. `digest`: what content is checked against.
 
+mod clock;
 mod digest;
 mod direct;
 mod failure;
@@ -19,25 +20,23 @@ mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use aws_smithy_async::time::TimeSource;
 use http::HeaderMap;
 
 use super::credentials::Signers;
 use super::parameters::{Checksum, Parameters};
-use crate::context::Context;
 use crate::error::Result;
 use crate::http::retry::Policy;
 use crate::http::{Engine, Options};
-use crate::observe::{self, Level};
+use clock::Clock;
 use place::Place;
-use transport::Transport;
+use transport::{Log, Transport};
 
 pub use sign::DayKey;
 pub use types::{
-    Completed, Fetched, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Span,
-    Upload, same_etag,
+    Completed, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Upload, same_etag,
 };
 
 const BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -65,8 +64,8 @@ struct Inner {
     stored: HeaderMap,
     /// Whether the common requests go the direct way.
     direct: bool,
-    /// The server's clock minus ours, seconds, where it matters.
-    skew: AtomicI64,
+    clock: Clock,
+    log: Log,
 }
 
 /// The certificates that every AWS program is told to trust.
@@ -98,14 +97,17 @@ impl Client {
             Some(url) => place.clone().moved_to(url)?,
             None => place.clone(),
         };
-        let http = aws_sdk_s3::config::SharedHttpClient::new(Transport::new(engine.clone()));
+        let clock = Clock::default();
+        let log = Log(parameters.debug);
+        let http = aws_sdk_s3::config::SharedHttpClient::new(Transport::new(engine.clone(), log));
         let signers = Signers::new(&parameters.keys, &parameters.region, http.clone());
         Ok(Client(Arc::new(Inner {
-            sdk: sdk::client(&parameters, &place, &signers, http),
+            sdk: sdk::client(&parameters, &place, &signers, &clock, http),
             stored: direct::stored_with(&parameters)?,
             direct: parameters.direct && place.is_ordinary(),
             policy: Policy::default(),
-            skew: AtomicI64::new(0),
+            clock,
+            log,
             redirect_place,
             parameters,
             engine,
@@ -144,7 +146,7 @@ impl Client {
         let Some(held) = inner.signers.current().await? else {
             return Ok(format!("{}://{}{path}", place.scheme, place.authority));
         };
-        Ok(sign::presign(method, &path, place, &held, inner.now(), lifetime))
+        Ok(sign::presign(method, &path, place, &held, inner.clock.now(), lifetime))
     }
 }
 
@@ -152,12 +154,5 @@ impl Inner {
     /// Whether checksums that objects were stored with are wanted with them.
     fn wants_checksums(&self) -> bool {
         self.parameters.checksum == Checksum::Crc32c
-    }
-
-    fn log(&self, method: &str, path: &str, status: u16) {
-        if self.parameters.debug {
-            let message = || format!("{method} {path} {status}");
-            observe::log(Level::Debug, "s3", &Context::none(), message, &[]);
-        }
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use super::digest::Digests;
 use super::failure::Failure;
 use super::sdk::{Outcome, Stored};
-use super::types::{Copied, Fetched, Found, Head, ListPage, ListRequest, Object, PutDone, Span};
+use super::types::{Copied, Head, ListPage, ListRequest, Object};
 use super::{CONTENT_TYPE, Client};
 use crate::drivers::s3::keys::{escape, unescape};
 use crate::drivers::s3::parameters::Checksum;
@@ -38,30 +38,18 @@ impl Client {
         .await
     }
 
-    /// `Conflict` where the object has another ETag than `if_match`.
-    pub async fn get(&self, key: &str, span: Span, if_match: Option<&str>) -> Result<Fetched> {
-        let range = match span {
-            Span::All => Range { start: 0, end: None },
-            Span::From(start) => Range { start, end: None },
-            Span::Within(first, last) => Range { start: first, end: last.checked_add(1) },
-        };
+    /// An object and its bytes, which are coming. `Conflict` where it has another ETag
+    /// than `if_match`, `None` where there is none.
+    pub async fn get(&self, key: &str, if_match: Option<&str>) -> Result<Option<(Head, Incoming)>> {
         self.retry(|| async {
-            let answer = match self.get_once(key, range, if_match).await {
+            let whole = Range { start: 0, end: None };
+            let answer = match self.get_once(key, whole, if_match).await {
                 Ok(answer) => answer,
-                Err(failure) if is_missing(&failure) => return Ok(Fetched::Missing),
-                Err(failure) if failure.status == 416 => return Ok(Fetched::PastEnd),
+                Err(failure) if is_missing(&failure) => return Ok(None),
                 Err(failure) => return Err(failure.error),
             };
             let head = head_of(answer.status(), answer.headers())?;
-            let start = start_of(answer.status(), answer.headers());
-            if start != range.start {
-                return Err(Error::new(
-                    Code::Driver,
-                    "the server gives another range than asked for",
-                ));
-            }
-            let len = length_of(answer.headers()).unwrap_or_default();
-            Ok(Fetched::Found(Found { head, start, len, body: answer.into_body() }))
+            Ok(Some((head, answer.into_body())))
         })
         .await
     }
@@ -118,19 +106,16 @@ impl Client {
         }
     }
 
-    pub async fn put(&self, key: &str, body: Body) -> Result<PutDone> {
+    pub async fn put(&self, key: &str, body: Body) -> Result<()> {
         let parameters = &self.0.parameters;
         let digests = Digests::of(&body, parameters.sign_payload, parameters.checksum).await?;
         let digests = &digests;
         self.retry(|| async {
-            let etag = match self.0.direct {
-                true => {
-                    let answer = self.direct_put(key, body.clone(), digests).await;
-                    answer.map(|answer| etag_of(answer.headers()))
-                }
-                false => self.sdk_put(key, body.clone(), digests).await,
+            let stored = match self.0.direct {
+                true => self.direct_put(key, body.clone(), digests).await.map(drop),
+                false => self.sdk_put(key, body.clone(), digests).await.map(drop),
             };
-            etag.map(|etag| PutDone { etag }).map_err(Failure::error)
+            stored.map_err(Failure::error)
         })
         .await
     }
@@ -377,14 +362,6 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
 /// Of `bytes 0-9/100`.
 fn total_of(headers: &HeaderMap) -> Option<u64> {
     text_of(headers, CONTENT_RANGE)?.rsplit_once('/')?.1.trim().parse().ok()
-}
-
-fn start_of(status: StatusCode, headers: &HeaderMap) -> u64 {
-    let start = || {
-        let range = text_of(headers, CONTENT_RANGE)?.trim().strip_prefix("bytes ")?;
-        range.split('-').next()?.trim().parse().ok()
-    };
-    if status == StatusCode::PARTIAL_CONTENT { start().unwrap_or(u64::MAX) } else { 0 }
 }
 
 fn etag_of(headers: &HeaderMap) -> String {

@@ -12,8 +12,9 @@ use aws_sdk_s3::types::{ChecksumMode, ObjectCannedAcl, ServerSideEncryption, Sto
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderValue, Response};
 
+use super::clock::Clock;
 use super::digest::Digests;
 use super::failure::Failure;
 use super::place::Place;
@@ -30,6 +31,7 @@ pub fn client(
     parameters: &Parameters,
     place: &Place,
     signers: &Signers,
+    clock: &Clock,
     http: SharedHttpClient,
 ) -> Sdk {
     let builder = Config::builder()
@@ -37,6 +39,7 @@ pub fn client(
         .region(Region::new(place.region.clone()))
         .endpoint_resolver(place.clone())
         .http_client(http)
+        .time_source(clock.clone())
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -89,7 +92,10 @@ impl Inner {
     where
         E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        outcome.map_err(|error| self.learned(Failure::of_sdk(error), &HeaderMap::new()))
+        outcome.map_err(|error| {
+            let (failure, headers) = Failure::of_sdk(error);
+            self.learned(failure, &headers)
+        })
     }
 }
 
@@ -185,7 +191,7 @@ impl Client {
 
     /// The SDK's settings for one request whose answer is wanted as it comes.
     fn aside(&self, aside: &transport::Aside) -> aws_sdk_s3::config::Builder {
-        let transport = Transport::aside(self.0.engine.clone(), Arc::clone(aside));
+        let transport = Transport::aside(self.0.engine.clone(), self.0.log, Arc::clone(aside));
         Config::builder().http_client(transport)
     }
 }

@@ -17,6 +17,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::hash;
 
 pub const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// The hash of nothing.
+pub const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 pub const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -85,14 +87,11 @@ pub fn sign(
     }
     signed.sort_unstable();
     let canonical = canonical(request, &signed, &payload);
-    let signature = signature(&canonical, &time, now, place, held);
+    let scope = time.scope(place);
+    let signature = signature(&canonical, &time, &scope, now, place, held);
     let mut text = String::with_capacity(256);
-    let _ = write!(
-        text,
-        "{ALGORITHM} Credential={}/{}, SignedHeaders=",
-        held.credentials.access_key_id(),
-        time.scope(place),
-    );
+    let key = held.credentials.access_key_id();
+    let _ = write!(text, "{ALGORITHM} Credential={key}/{scope}, SignedHeaders=");
     push_names(&signed, &mut text);
     let _ = write!(text, ", Signature={signature}");
     headers.insert(AUTHORIZATION, secret(&text)?);
@@ -121,7 +120,7 @@ pub fn presign(
     query.push_str("&X-Amz-SignedHeaders=host");
     let request = Request { method, path, query: &query };
     let canonical = canonical(&request, &[("host", &place.authority)], UNSIGNED);
-    let signature = signature(&canonical, &time, now, place, held);
+    let signature = signature(&canonical, &time, &scope, now, place, held);
     let (scheme, authority) = (&place.scheme, &place.authority);
     format!("{scheme}://{authority}{path}?{query}&X-Amz-Signature={signature}")
 }
@@ -168,9 +167,16 @@ fn push_names(signed: &[(&str, &str)], text: &mut String) {
     }
 }
 
-fn signature(canonical: &str, time: &Time, now: SystemTime, place: &Place, held: &Held) -> String {
+fn signature(
+    canonical: &str,
+    time: &Time,
+    scope: &str,
+    now: SystemTime,
+    place: &Place,
+    held: &Held,
+) -> String {
     let digest = hash::hex(&Sha256::digest(canonical.as_bytes()));
-    let to_sign = format!("{ALGORITHM}\n{}\n{}\n{digest}", time.stamp, time.scope(place));
+    let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{digest}", time.stamp);
     let key = held.day_key.get(held.credentials.secret_access_key(), now, time.day(), place);
     calculate_signature(&*key, to_sign.as_bytes())
 }
@@ -343,6 +349,11 @@ mod tests {
         let request = Request { method: "GET", path: "/", query: "" };
         sign(&request, &mut headers, &place, &fresh, first).unwrap();
         assert_eq!(headers.get(AUTHORIZATION).unwrap(), yesterday);
+    }
+
+    #[test]
+    fn the_hash_of_nothing_is_right() {
+        assert_eq!(hash::sha256_hex(&[]), EMPTY);
     }
 
     #[test]

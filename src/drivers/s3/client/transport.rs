@@ -16,8 +16,10 @@ use http::header::USER_AGENT;
 use http_body_util::BodyExt;
 
 use super::direct::LONGEST_FAILURE;
+use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, Engine, Incoming, collect, front, xml};
+use crate::observe::{self, Level};
 
 /// Several times a page of the longest keys.
 const LARGEST: usize = 32 << 20;
@@ -29,19 +31,33 @@ pub struct Transport {
     limit: Option<Duration>,
     /// Where the answer to a get goes; the SDK sees one without a body.
     aside: Option<Aside>,
+    log: Log,
+}
+
+/// A line for each request, if that is wanted. Without queries, where signatures are.
+#[derive(Clone, Copy)]
+pub struct Log(pub bool);
+
+impl Log {
+    pub fn request(self, method: &str, path: &str, status: u16) {
+        if self.0 {
+            let message = || format!("{method} {path} {status}");
+            observe::log(Level::Debug, "s3", &Context::none(), message, &[]);
+        }
+    }
 }
 
 /// For one answer.
 pub type Aside = Arc<Mutex<Option<Response<Incoming>>>>;
 
 impl Transport {
-    pub fn new(engine: Engine) -> Transport {
-        Transport { engine, limit: None, aside: None }
+    pub fn new(engine: Engine, log: Log) -> Transport {
+        Transport { engine, limit: None, aside: None, log }
     }
 
     /// For one request, whose answer is wanted as it comes.
-    pub fn aside(engine: Engine, aside: Aside) -> Transport {
-        Transport { engine, limit: None, aside: Some(aside) }
+    pub fn aside(engine: Engine, log: Log, aside: Aside) -> Transport {
+        Transport { engine, limit: None, aside: Some(aside), log }
     }
 }
 
@@ -70,9 +86,9 @@ impl HttpClient for Transport {
 
 impl HttpConnector for Transport {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Transport { engine, limit, aside } = self.clone();
+        let Transport { engine, limit, aside, log } = self.clone();
         HttpConnectorFuture::new(async move {
-            let exchange = send(&engine, request, aside);
+            let exchange = send(&engine, request, aside, log);
             match limit {
                 None => exchange.await,
                 Some(limit) => match tokio::time::timeout(limit, exchange).await {
@@ -88,13 +104,16 @@ async fn send(
     engine: &Engine,
     request: HttpRequest,
     aside: Option<Aside>,
+    log: Log,
 ) -> std::result::Result<HttpResponse, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (mut parts, body) = request.into_parts();
     parts.headers.remove(USER_AGENT);
     let body = whole(body).await.map_err(|error| ConnectorError::user(error.into()))?;
     let request = http::Request::from_parts(parts, Body::from(body));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = engine.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+    log.request(method.as_str(), uri.path(), response.status().as_u16());
     let response = match aside.filter(|_| response.status().is_success()) {
         None if response.status().is_success() => {
             let (parts, body) = response.into_parts();

@@ -1,6 +1,5 @@
 //! What requests are asked for and what they answer.
 
-use crate::http::Incoming;
 use crate::http::parts::Limits;
 
 /// What is known of an object.
@@ -14,39 +13,6 @@ pub struct Head {
     pub mtime_ns: i64,
     /// Of the whole object, in base64; only where it was asked for and stored with one.
     pub crc32c: Option<String>,
-}
-
-/// Which bytes of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    All,
-    /// From this one to the end.
-    From(u64),
-    /// From the first to the last, which is included.
-    Within(u64, u64),
-}
-
-/// The answer to a get.
-pub enum Fetched {
-    Missing,
-    /// The object ends before the span begins.
-    PastEnd,
-    Found(Found),
-}
-
-/// An object whose bytes are coming.
-pub struct Found {
-    pub head: Head,
-    /// The offset of the first byte of `body`.
-    pub start: u64,
-    /// How many bytes `body` has.
-    pub len: u64,
-    pub body: Incoming,
-}
-
-#[derive(Clone, Debug)]
-pub struct PutDone {
-    pub etag: String,
 }
 
 /// Which page of which listing.

