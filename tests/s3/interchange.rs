@@ -138,7 +138,8 @@ fn an_upload_that_boto3_began_goes_on() {
 fn an_upload_with_a_part_behind_a_gap_goes_on_before_the_gap() {
     on_both("gap", |store, boto, driver| {
         let ctx = Context::none();
-        for more in [1000, PART + 1, 3 * PART] {
+        // Whoever sent the parts that are lost sends them again, and maybe more.
+        for more in [PART, PART + 1, 3 * PART] {
             let (path, data) = (format!("/u/{more}"), content(1, PART + more));
             let key = store.key(&path);
             let id = boto.create_upload(&key);
@@ -149,6 +150,7 @@ fn an_upload_with_a_part_behind_a_gap_goes_on_before_the_gap() {
             writer.write(&data[PART..]).unwrap();
             writer.commit(&ctx).unwrap();
             assert!(driver.get_content(&ctx, &path).unwrap() == data, "{path}");
+            assert_eq!(boto.uploads(&key), [], "{path}");
         }
     });
 }
