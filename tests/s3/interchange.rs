@@ -132,3 +132,25 @@ fn an_upload_that_boto3_began_goes_on() {
         }
     });
 }
+
+/// What a process leaves that dies with several parts on the wire.
+#[test]
+fn an_upload_with_a_part_behind_a_gap_goes_on_before_the_gap() {
+    on_both("gap", |store, boto, driver| {
+        let ctx = Context::none();
+        // Whoever sent the parts that are lost sends them again, and maybe more.
+        for more in [PART, PART + 1, 3 * PART] {
+            let (path, data) = (format!("/u/{more}"), content(1, PART + more));
+            let key = store.key(&path);
+            let id = boto.create_upload(&key);
+            boto.upload_part(&key, &id, 1, &data[..PART]);
+            boto.upload_part(&key, &id, 3, &content(2, PART));
+            let mut writer = driver.writer(&ctx, &path, true).unwrap();
+            assert_eq!(writer.size(), PART as u64, "{path}");
+            writer.write(&data[PART..]).unwrap();
+            writer.commit(&ctx).unwrap();
+            assert!(driver.get_content(&ctx, &path).unwrap() == data, "{path}");
+            assert_eq!(boto.uploads(&key), [], "{path}");
+        }
+    });
+}

@@ -128,20 +128,33 @@ fn check_and_go_on(driver: &dyn Driver, step: u64, acked: &Acked) {
     }
     assert!(!acked.moved, "blob {step} is gone");
     let at_least = acked.closed.unwrap_or(0);
-    let mut writer = match driver.writer(&ctx, &upload, true) {
-        Ok(writer) => writer,
-        Err(error) if error.code() == Code::PathNotFound && acked.closed.is_none() => return,
-        Err(error) => panic!("upload {step}, {at_least} acknowledged: {error}"),
-    };
-    let from = writer.size() as usize;
-    assert!(from >= at_least, "upload {step}: {from} of {at_least}");
-    assert!(from <= whole(), "upload {step} has {from} bytes");
-    if acked.committed {
-        assert!(get(&upload).unwrap() == all, "upload {step} is torn");
+    let mut from = 0;
+    // A part that was on the wire when the process died may still arrive: a commit that
+    // it gets in the way of fails, and what is there then is gone on with.
+    for attempt in 1.. {
+        let mut writer = match driver.writer(&ctx, &upload, true) {
+            Ok(writer) => writer,
+            Err(error) if error.code() == Code::PathNotFound && acked.closed.is_none() => return,
+            Err(error) => panic!("upload {step}, {at_least} acknowledged: {error}"),
+        };
+        from = writer.size() as usize;
+        assert!(from >= at_least, "upload {step}: {from} of {at_least}");
+        assert!(from <= whole(), "upload {step} has {from} bytes");
+        if acked.committed {
+            assert!(get(&upload).unwrap() == all, "upload {step} is torn");
+        }
+        writer.write(&all[from..]).unwrap();
+        match writer.commit(&ctx) {
+            Ok(()) => {
+                writer.close(&ctx).unwrap();
+                break;
+            }
+            Err(error) if error.code() == Code::Conflict && attempt < 3 => {
+                println!("upload {step}, from {from}: {error}");
+            }
+            Err(error) => panic!("upload {step}, from {from}, attempt {attempt}: {error}"),
+        }
     }
-    writer.write(&all[from..]).unwrap();
-    writer.commit(&ctx).unwrap();
-    writer.close(&ctx).unwrap();
     assert!(get(&upload).unwrap() == all, "upload {step} has other bytes after {from}");
     driver.r#move(&ctx, &upload, &blob_of(step)).unwrap();
 }

@@ -93,6 +93,12 @@ rgw gc obj min wait = 5
 rgw gc processor period = 5
 rgw gc processor max time = 5
 rgw rados pool pg num min = 4
+# What is deleted goes at once, not two hours later: it is memory.
+rgw gc obj min wait = 2
+rgw gc processor period = 2
+rgw gc processor max time = 2
+rgw gc max concurrent io = 32
+rgw gc max trim chunk = 256
 debug rgw = 1
 CONF
 

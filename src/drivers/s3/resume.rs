@@ -39,6 +39,8 @@ pub struct Found {
     pub fold: bool,
     /// That is because of parts behind a gap, which others would count.
     pub gap: bool,
+    /// The highest number that a part has, counted or not.
+    pub last: u32,
     /// Content that comes before everything, not in the upload yet.
     pub base: Option<Head>,
     /// An object lies at the key, and it is empty.
@@ -114,6 +116,7 @@ pub async fn find(bucket: &dyn Bucket, key: &str, min_part: u64) -> Result<Optio
         let small = last.is_some_and(|part| part.size < min_part);
         if candidate.bytes > 0 {
             found.gap = candidate.has_more();
+            found.last = candidate.parts.last().map_or(0, |part| part.number);
             found.fold = small || found.gap;
             found.parts = candidate.parts;
             found.parts.truncate(candidate.count);

@@ -166,6 +166,8 @@ fn meaning(code: &str) -> Option<Code> {
         | "XMinioStorageFull"
         | "XMinioAdminBucketQuotaExceeded" => Code::NoSpace,
         "EntityTooLarge" | "KeyTooLongError" | "KeyTooLong" => Code::InvalidArgument,
+        // Somebody else's part is where ours was, or beside it.
+        "InvalidPart" | "InvalidPartOrder" => Code::Conflict,
         "PreconditionFailed" | "ConditionalRequestConflict" => Code::Conflict,
         "NotImplemented" => Code::Unsupported,
         _ => return None,
@@ -214,6 +216,7 @@ mod tests {
             (403, "RequestTimeTooSkewed", Code::Permission, false),
             (403, "QuotaExceeded", Code::NoSpace, false),
             (412, "PreconditionFailed", Code::Conflict, false),
+            (400, "InvalidPart", Code::Conflict, false),
             (400, "EntityTooLarge", Code::InvalidArgument, false),
             (400, "KeyTooLongError", Code::InvalidArgument, false),
             (501, "NotImplemented", Code::Unsupported, false),

@@ -24,7 +24,8 @@ impl Upload {
         } else if !self.has_upload() && self.base.is_none() && small {
             self.target.bucket.put(&self.target.key, self.rope.pieces()).await?;
         } else {
-            self.flush(self.parts.is_empty() && self.rope.is_empty()).await?;
+            let nothing = self.parts.is_empty() && self.rope.is_empty();
+            self.flush(nothing || self.is_covering()).await?;
             let parts: Vec<Part> = self.parts.values().chain(&self.tail).cloned().collect();
             self.complete(&parts).await?;
         }
@@ -74,7 +75,7 @@ impl Upload {
             tokio::spawn(async move { target.bucket.list_uploads(&target.key).await })
         });
         if !self.rope.is_empty() || self.flights.any() {
-            self.flush(false).await?;
+            self.flush(self.is_covering()).await?;
         } else if !self.has_upload() && self.base.is_none() {
             self.begin().await?;
         }

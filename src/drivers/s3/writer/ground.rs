@@ -33,7 +33,13 @@ impl Upload {
         if self.must_fold() {
             self.land_all().await?;
             let parts: Vec<Part> = self.parts.values().cloned().collect();
-            let head = self.complete(&parts).await?;
+            let head = match self.complete(&parts).await {
+                Err(error) if self.can_cover(&error, parts.last()) => {
+                    (self.cover, self.fold, self.gap) = (self.last, false, false);
+                    return Ok(());
+                }
+                completed => completed?,
+            };
             // Nothing waits in between, so that all of this happens or nothing.
             self.base = Some(head);
             self.parts.clear();
@@ -57,6 +63,15 @@ impl Upload {
         }
         self.base = None;
         Ok(())
+    }
+
+    /// Whether this is the answer of radosgw, which completes no upload that has more
+    /// parts than are named. Then those behind the gap are written over: whoever sent
+    /// their bytes, which nobody acknowledged, sends them again.
+    fn can_cover(&self, error: &Error, last: Option<&Part>) -> bool {
+        let followed = last.is_some_and(|part| part.size >= self.plan.limits().min_part);
+        let refused = error.code() == Code::Conflict && error.http_status() == 400;
+        self.gap && followed && refused
     }
 
     /// Copies `base` into the upload, the first part last.

@@ -79,6 +79,10 @@ pub struct Upload {
     /// As in [`Found`].
     fold: bool,
     gap: bool,
+    last: u32,
+    /// The parts up to this number have to be written over: they are of a process that
+    /// died, and this service completes no upload that has more parts than are named.
+    cover: u32,
     base: Option<Head>,
     stale: Vec<String>,
     /// It started over, so that uploads may lie on the key that it does not know of.
@@ -114,6 +118,8 @@ impl Upload {
             parts: found.parts.into_iter().map(|part| (part.number, part)).collect(),
             fold: found.fold,
             gap: found.gap,
+            last: found.last,
+            cover: 0,
             base: found.base,
             stale: found.stale,
             fresh: false,
@@ -128,7 +134,10 @@ impl Upload {
 
     /// How many bytes the rope is to have before it is sent.
     fn full(&self) -> usize {
-        let size = self.plan.size(self.next, self.sent).or_else(|| self.plan.size(1, 0));
+        let size = match self.is_covering() {
+            true => Some(self.plan.limits().min_part),
+            false => self.plan.size(self.next, self.sent).or_else(|| self.plan.size(1, 0)),
+        };
         let left = self.plan.limits().max_object.saturating_sub(self.size());
         let size = size.unwrap_or(0).min(left.saturating_add(self.rope.len() as u64));
         usize::try_from(size).unwrap_or(usize::MAX)
@@ -209,6 +218,12 @@ impl Upload {
         let arrived = |tail: &Part| tail.size == self.rope.len() as u64;
         if (empty || !self.rope.is_empty()) && !self.tail.as_ref().is_some_and(arrived) {
             self.ground().await?;
+            while self.next < self.cover {
+                if (self.rope.len() as u64) < self.plan.limits().min_part {
+                    return Err(uncovered());
+                }
+                self.send().await?;
+            }
             while self.flights.full() {
                 self.flights.relaunch(&self.target);
                 self.land_one().await?;
@@ -220,12 +235,21 @@ impl Upload {
         self.land_all().await
     }
 
+    /// Whether parts of a process that died are still to be written over.
+    fn is_covering(&self) -> bool {
+        self.next <= self.cover
+    }
+
     fn forget(&mut self) {
         self.kept = self.size();
         (self.sent, self.base) = (0, None);
         self.parts.clear();
         self.rope.clear();
     }
+}
+
+fn uncovered() -> Error {
+    Error::new(Code::Conflict, "parts that a process left when it died lie behind what was written")
 }
 
 #[async_trait]
