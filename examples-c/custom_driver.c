@@ -140,8 +140,14 @@ static sd_status create(void *user, const sd_context *ctx, const sd_params *para
     return answer(store_open(path, (sqlite3 **)self), err);
 }
 
+static const sd_factory_vtable factory = {sizeof factory, create, NULL};
+
 sd_status register_sqlite_driver(sd_error **err)
 {
-    static const sd_factory_vtable factory = {sizeof factory, create, NULL};
     return sd_factory_register("sqlite", &factory, NULL, err);
+}
+
+int serve_sqlite_driver(int argc, char **argv)
+{
+    return sd_driver_main(argc, argv, "sqlite", &factory, NULL);
 }

@@ -43,8 +43,12 @@
  * the object at the same time. An object passed without const is exclusive: one
  * call at a time, from any thread. Loading the library starts nothing; in-memory
  * and filesystem drivers never start a thread. In a process that called fork
- * without exec, drivers of those two kinds go on working, and every other handle
- * opened before the fork answers SD_ERR_FORKED; new ones may be opened.
+ * without exec, drivers of those two kinds go on working (one that another thread
+ * was inside of at the fork says SD_ERR_FORKED instead), and every other handle
+ * opened before the fork answers SD_ERR_FORKED; new ones may be opened. Contexts go
+ * on. The child starts with the hooks, the configuration and the registered names
+ * of its parent, but without any of these that was being changed at that moment,
+ * and with metrics at zero. No lock that a thread of the parent held is waited for.
  *
  * CALLBACKS of a call run on the thread that made it, inside the call. They may use
  * the library, but must not throw, longjmp, or free what the call is using. `user`
@@ -734,16 +738,19 @@ typedef struct sd_driver sd_driver;
  * Looks the name up among the built-in drivers and those added with
  * sd_factory_register, checks `params`, and opens whatever the driver needs before
  * its first operation. Unknown parameter keys are refused, so that a misspelt key
- * is found here and not in production.
+ * is found here and not in production. For a name that nobody has it starts the
+ * program registry-storage-NAME, see section 16.
  *
  * Ownership: `params`, which may be NULL, is copied; you may free it at once.
  *            `*out` is yours: release it with sd_driver_free. Readers, writers
  *            and walkers keep the driver alive, so the order of freeing does not
  *            matter.
  * Threads:   any, concurrently.
- * Errors:    SD_ERR_INVALID_DRIVER     no driver has this name
+ * Errors:    SD_ERR_INVALID_DRIVER     no driver has this name, nor a program
  *            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed;
  *                                      the message names the key, never a secret
+ *            SD_ERR_DRIVER_VERSION     the program speaks another protocol
+ *            SD_ERR_DRIVER_DIED        it ended instead of being ready
  * Since:     1.0
  */
 sd_status sd_factory_create(const char *name, const sd_context *ctx,
@@ -757,6 +764,31 @@ sd_status sd_factory_create(const char *name, const sd_context *ctx,
  * Since:     1.0
  */
 sd_status sd_factory_names(sd_names **out, sd_error **err);
+
+/**
+ * Put a middleware over a driver: one that changes the URLs of sd_redirect_url.
+ * Every other call goes to the driver as it is.
+ *
+ * "redirect" gives the parameter `baseurl`, a URL with scheme and host and perhaps
+ * a path, followed by the path asked for, on any driver; what answers there must
+ * serve every file, for nothing is signed and the driver is not asked.
+ *
+ * "rewrite" takes the driver's own URL and sets its `scheme` and `host` and takes
+ * `trimpathprefix` off its path, each if given. Where the driver has no URL there is
+ * none. A signature that covers what was changed no longer holds.
+ *
+ * What you get has the driver's name and shares its limit of concurrent calls. Both
+ * can be used, and a wrapped driver can be wrapped again.
+ *
+ * Ownership: `driver` stays yours; free it when you like. `params`, which may be
+ *            NULL, is copied. `*out` is yours: release it with sd_driver_free.
+ * Threads:   shared.
+ * Errors:    SD_ERR_INVALID_DRIVER     no middleware has this name
+ *            SD_ERR_INVALID_PARAMETER  a key is unknown, missing or malformed
+ * Since:     1.0
+ */
+sd_status sd_driver_wrap(const sd_driver *driver, const char *middleware,
+                         const sd_params *params, sd_driver **out, sd_error **err);
 
 /**
  * Another handle to the same driver, for another owner. NULL if `driver` is.
@@ -1476,7 +1508,8 @@ sd_status sd_driver_new(const char *name, const sd_driver_vtable *vtable, void *
  * Add a name that sd_factory_create knows, until sd_runtime_shutdown.
  *
  * A program may do so before it does anything else, in a static initialiser too:
- * nothing starts. sd_runtime_shutdown removes every name that was added.
+ * nothing starts. sd_runtime_shutdown removes every name that was added. A child of
+ * a fork has the names as well, but does not call their `free`.
  *
  * Ownership: `vtable` is copied. On success `user` is the library's, which gives
  *            it to the vtable's free in the end; on failure it stays yours.
@@ -2036,9 +2069,12 @@ sd_status sd_conformance_run(const sd_driver *driver, const sd_context *ctx,
  */
 typedef struct sd_runtime_options {
     size_t struct_size;
-    /** Threads for network drivers; 0: one per CPU, at most 8. */
+    /** Threads for network drivers, at most 1024; 0: one per CPU, at most 8. */
     uint32_t worker_threads;
-    /** Threads for queued calls of other drivers; 0: 64. */
+    /**
+     * Most threads for queued calls of other drivers; 0: 64. There are never more than
+     * such calls in flight, and those that are idle for 10 seconds end.
+     */
     uint32_t max_blocking_threads;
     /** How the names of our threads start; NULL: "sd". */
     const char *thread_name;
@@ -2083,6 +2119,34 @@ sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err
  * Since:     1.0
  */
 sd_status sd_runtime_shutdown(uint64_t timeout_ms, sd_error **err);
+
+/* ---- 16. Drivers in a process of their own --------------------------------------- */
+
+/**
+ * The whole main() of a program registry-storage-NAME.
+ *
+ * Makes the driver with the parameters that the host has sent, as sd_factory_register
+ * has it for one in the process, and serves it until the host has no more use for it
+ * or has ended. It prints to the standard error, which is the host's log, why it
+ * cannot. What is spoken between the two is in docs/driver-protocol.md, so that a
+ * program need not use this library at all. `name` is the driver's, in errors and
+ * metrics; NULL: what follows "registry-storage-" in argv[0]. `vtable` NULL: the
+ * library's own driver of that name.
+ *
+ * The host keeps four parameters for itself: `process`, use a program even if the
+ * library has a driver of that name; `processrestart`, start the program again for the
+ * next call after it died, at most every 100 ms, later 30 s; `processstarttimeout`, the
+ * milliseconds (10000) in which it must be ready; `processargv`, repeat the parameters
+ * in argv[1], where others on the machine can read them.
+ *
+ * Ownership: `vtable` is copied. `user` goes to its free before this returns.
+ * Threads:   one call in a process. The slots are called by threads of the library.
+ * Errors:    returns what main should: 0 when the host is done, 1 after a failure, 2
+ *            when no host has started the program or an argument is wrong
+ * Since:     1.0
+ */
+int sd_driver_main(int argc, char **argv, const char *name,
+                   const sd_factory_vtable *vtable, void *user);
 
 #ifdef __cplusplus
 }

@@ -42,6 +42,15 @@ need_packages() {
     apt-get install -y --no-install-recommends $_missing || die "apt-get install failed"
 }
 
+# need_venv DIRECTORY REQUIREMENTS: a Python environment that has these packages of PyPI.
+need_venv() {
+    ! cmp -s "$2" "$1/requirements.txt" || return 0
+    step "installing from PyPI: $(grep -v '^#' "$2" | tr '\n' ' ')"
+    python3 -m venv "$1" || die "no Python environment in $1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2" || die "pip install failed"
+    cp "$2" "$1/requirements.txt"
+}
+
 # clean_env: drop CA bundles and proxies, which lead test clients on loopback
 # astray. Call it around test programs only: installing may need them.
 clean_env() {

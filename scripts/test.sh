@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 
 logs=target/test-logs
 build=build
+venv=$PWD/target/s3-venv # servers and clients from PyPI
 jobs=$(nproc)
 valgrind=(valgrind --quiet --fair-sched=yes --error-exitcode=9 --leak-check=full
     --show-leak-kinds=definite --errors-for-leak-kinds=definite)
@@ -34,21 +35,26 @@ steps=(
     "bindings      Python and Go"
     "examples      the examples and the registry, skopeo among its clients"
     "peers         other registries on the same directory"
+    "s3            the s3 driver on radosgw, SeaweedFS and moto, faults among it"
+    "s3_peers      other registries and clients on the same bucket"
     "sanitizer     C tests under ASan and UBSan, and that ASan sees the crate"
+    "fuzz          the kept inputs, and two minutes of new ones, under ASan"
     "valgrind      C tests under valgrind, openat2 left out"
     "release       the release archive builds with nothing from the network"
     "size          the stripped library"
 )
 
-packages=(build-essential clang clang-format cmake docker-registry golang-go
-    libjansson-dev libmicrohttpd-dev libsqlite3-dev libsystemd-dev nettle-dev pkg-config
-    python3 skopeo strace valgrind)
+packages=(build-essential ceph-common ceph-mon ceph-osd clang clang-format cmake
+    docker-registry faketime golang-go libclang-rt-dev libjansson-dev libmicrohttpd-dev
+    libsqlite3-dev libsystemd-dev nettle-dev openssl pkg-config python3 python3-venv radosgw
+    skopeo strace valgrind)
 
 # ---- steps ----
 
 t_format() {
     cargo fmt --check
     cargo fmt --check --manifest-path tests/model/Cargo.toml
+    cargo fmt --check --manifest-path benches/s3/Cargo.toml
     # The header is generated, and its first page alone is no whole file.
     git ls-files '*.c' '*.h' ':!include/' ':!src/' | xargs -r clang-format --dry-run -Werror
 }
@@ -74,9 +80,9 @@ t_header() {
 
 t_rust() {
     local file name targets=()
-    for file in tests/*.rs; do
-        name=$(basename "$file" .rs)
-        case $name in header | architecture | abi) ;; *) targets+=(--test "$name") ;; esac
+    for file in tests/*.rs tests/*/main.rs; do
+        name=$(basename "${file%/main.rs}" .rs)
+        case $name in header | architecture | abi | s3) ;; *) targets+=(--test "$name") ;; esac
     done
     cargo test --locked "${targets[@]}"
 }
@@ -133,6 +139,17 @@ t_peers() {
     python_tests tests/peers
 }
 
+t_s3() {
+    s3_servers radosgw seaweedfs moto
+    cargo test --locked --test s3 -- --test-threads 4 # they wait more than they work
+}
+
+t_s3_peers() {
+    shipped
+    s3_servers radosgw seaweedfs
+    python_tests tests/s3_peers
+}
+
 t_sanitizer() {
     have_c_tests
     export RUSTC_BOOTSTRAP=1 # the sanitizer is not stable; only this crate is instrumented
@@ -150,6 +167,10 @@ t_sanitizer() {
     grep -q 'in storagedriver_misread src/ffi/misread.rs' <<<"$said" || die "elsewhere: $said"
     echo "the sanitizer reports the deliberate fault in src/ffi/misread.rs"
     ctest --test-dir target/asan/cmake --output-on-failure --no-tests=error
+}
+
+t_fuzz() {
+    scripts/fuzz.sh 120
 }
 
 t_valgrind() {
@@ -202,6 +223,36 @@ have_c_tests() {
     compgen -G 'tests/c/*.c' >/dev/null || die "no C tests in tests/c"
 }
 
+s3_servers() { # NAME...: started at once, told of in STORAGEDRIVER_S3_*, stopped at the end
+    local name work=$PWD/target/services variable
+    trap 's3_stop' EXIT
+    trap 'exit 1' INT TERM
+    s3_stop # what an earlier run left
+    for name in "$@"; do
+        mkdir -p "$work/$name"
+        tests/services/"$name".sh "$work/$name" >"$work/$name/told" 2>&1 &
+    done
+    wait
+    for name in "$@"; do
+        variable=STORAGEDRIVER_S3_${name^^}
+        printf -v "$variable" %s "$(sed -n 's/^S3_ENDPOINT=//p' "$work/$name/told")"
+        [ -n "${!variable}" ] || die "$name did not start: $(cat "$work/$name/told")"
+        export "${variable?}"
+    done
+    export STORAGEDRIVER_S3_TLS STORAGEDRIVER_S3_CERTIFICATE
+    STORAGEDRIVER_S3_TLS=$(sed -n 's/^S3_TLS_ENDPOINT=//p' "$work/radosgw/told")
+    STORAGEDRIVER_S3_CERTIFICATE=$(sed -n 's/^S3_TLS_CERTIFICATE=//p' "$work/radosgw/told")
+    # For tests that start one more, to kill it.
+    export STORAGEDRIVER_S3_PYTHON=$venv/bin/python STORAGEDRIVER_S3_WORK=$work
+}
+
+s3_stop() {
+    local directory
+    for directory in "$PWD"/target/services/*; do
+        [ ! -d "$directory" ] || tests/services/down.sh "$directory" --wipe
+    done
+}
+
 python_tests() { # FOLDER: run.sh, or test_*.py by unittest
     [ -d "$1" ] || die "$1 is missing"
     export REGISTRY_BIN=$PWD/$build/examples-c/registry EXAMPLES_DIR=$PWD/$build/examples-c
@@ -219,7 +270,7 @@ summary() { # LOG: one line on what a step found
          /tests passed, .* tests failed out of/ { tests += $NF }
          /^Ran [0-9]+ test/ { tests += $2 }
          /^(install|readme): [0-9]+ passed/ { tests += $2 }
-         /^(size|python|go): |packages, .* faults/ { notes = notes ", " $0 }
+         /^(size|python|go|calls|values): |packages, .* faults/ { notes = notes ", " $0 }
          END { if (tests) notes = ", " tests " tests" notes; print notes }' "$1"
 }
 
@@ -251,6 +302,7 @@ main() {
     done
     command -v cargo >/dev/null || die "no cargo: install Rust from https://rustup.rs"
     need_packages "${packages[@]}"
+    need_venv "$venv" tests/services/requirements.txt
     clean_env
     export SD_TEST_ALL=1 # a tool that is missing is a failure, not a test left out
     mkdir -p $logs

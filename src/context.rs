@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Poll, Wake, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::{Code, Error, Result};
+use crate::runtime::{self, PerProcess};
 
 /// "No limit", in both clocks.
 const NEVER: i64 = i64::MAX;
@@ -26,12 +29,12 @@ pub struct Context(Option<Arc<Inner>>);
 struct Inner {
     parent: Context,
     cancelled: AtomicBool,
-    /// Nanoseconds after `anchor()`.
+    /// Nanoseconds of that clock.
     monotonic: AtomicI64,
     /// Nanoseconds after the Unix epoch.
     wall: AtomicI64,
-    fields: Mutex<BTreeMap<String, String>>,
-    waiters: Mutex<BTreeMap<u64, Waker>>,
+    fields: PerProcess<RwLock<BTreeMap<String, String>>>,
+    waiters: PerProcess<Mutex<BTreeMap<u64, Waker>>>,
     next_waiter: AtomicU64,
 }
 
@@ -48,8 +51,8 @@ impl Context {
             cancelled: AtomicBool::new(false),
             monotonic: AtomicI64::new(NEVER),
             wall: AtomicI64::new(NEVER),
-            fields: Mutex::default(),
-            waiters: Mutex::default(),
+            fields: PerProcess::here(RwLock::default()),
+            waiters: PerProcess::here(Mutex::default()),
             next_waiter: AtomicU64::new(0),
         })))
     }
@@ -58,8 +61,7 @@ impl Context {
     /// earlier timeout, also for calls that are running.
     pub fn set_timeout(&self, after: Duration) {
         let Some(inner) = &self.0 else { return };
-        let end = Instant::now().saturating_duration_since(anchor()).saturating_add(after);
-        inner.monotonic.store(nanos(end), Ordering::Release);
+        inner.monotonic.store(nanos(now().saturating_add(after)), Ordering::Release);
         inner.wake();
     }
 
@@ -73,7 +75,8 @@ impl Context {
     /// A field for every log record of calls made with this context.
     pub fn set_field(&self, key: &str, value: &str) {
         if let Some(inner) = &self.0 {
-            lock(&inner.fields).insert(key.to_string(), value.to_string());
+            let mut fields = inner.fields().write().unwrap_or_else(PoisonError::into_inner);
+            fields.insert(key.to_string(), value.to_string());
         }
     }
 
@@ -82,7 +85,8 @@ impl Context {
         let mut fields = BTreeMap::new();
         let mut next = self;
         while let Some(inner) = &next.0 {
-            for (key, value) in lock(&inner.fields).iter() {
+            let own = inner.fields().read().unwrap_or_else(PoisonError::into_inner);
+            for (key, value) in own.iter() {
                 fields.entry(key.clone()).or_insert_with(|| value.clone());
             }
             next = &inner.parent;
@@ -134,7 +138,7 @@ impl Context {
         let mut next = self;
         while let Some(inner) = &next.0 {
             let id = inner.next_waiter.fetch_add(1, Ordering::Relaxed);
-            lock(&inner.waiters).insert(id, waker.clone());
+            inner.waiters().insert(id, waker.clone());
             entries.push((inner.clone(), id));
             next = &inner.parent;
         }
@@ -178,13 +182,23 @@ impl fmt::Debug for Context {
 }
 
 impl Inner {
+    /// A child of a fork starts with its parent's; with none, if they were changing then.
+    fn fields(&self) -> &RwLock<BTreeMap<String, String>> {
+        let copy = |before: &_| RwLock::new(runtime::copy(before).unwrap_or_default());
+        self.fields.get_or(copy)
+    }
+
+    /// Nobody of the parent's waits in a child.
+    fn waiters(&self) -> MutexGuard<'_, BTreeMap<u64, Waker>> {
+        lock(self.waiters.get_or(|_| Mutex::default()))
+    }
+
     fn monotonic_left(&self) -> Option<Duration> {
         let end = self.monotonic.load(Ordering::Acquire);
         if end == NEVER {
             return None;
         }
-        let now = nanos(Instant::now().saturating_duration_since(anchor()));
-        Some(left(end, now))
+        Some(left(end, nanos(now())))
     }
 
     fn wall_left(&self) -> Option<Duration> {
@@ -198,7 +212,7 @@ impl Inner {
 
     fn wake(&self) {
         // Outside the lock: a waker may run anything.
-        let wakers: Vec<Waker> = lock(&self.waiters).values().cloned().collect();
+        let wakers: Vec<Waker> = self.waiters().values().cloned().collect();
         for waker in wakers {
             waker.wake();
         }
@@ -221,7 +235,7 @@ pub struct Subscription(Vec<(Arc<Inner>, u64)>);
 impl Drop for Subscription {
     fn drop(&mut self) {
         for (inner, id) in &self.0 {
-            lock(&inner.waiters).remove(id);
+            inner.waiters().remove(id);
         }
     }
 }
@@ -259,10 +273,9 @@ impl Wake for Parker {
     }
 }
 
-/// Where the monotonic clock's nanoseconds start.
-fn anchor() -> Instant {
-    static ANCHOR: OnceLock<Instant> = OnceLock::new();
-    *ANCHOR.get_or_init(Instant::now)
+/// By the monotonic clock.
+fn now() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 fn nanos(duration: Duration) -> i64 {
@@ -281,6 +294,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -333,6 +347,24 @@ mod tests {
         let fields = child.fields();
         assert_eq!(fields.get("a").map(String::as_str), Some("1"));
         assert_eq!(fields.get("b").map(String::as_str), Some("3"));
+    }
+
+    #[test]
+    fn in_a_child_a_context_works_whatever_the_parents_threads_did_with_it() {
+        let ctx = Context::new(&Context::none());
+        ctx.set_field("a", "1");
+        let held = ctx.0.as_ref().unwrap().waiters();
+        assert!(runtime::in_child(|| {
+            let kept = ctx.fields().contains_key("a");
+            ctx.cancel();
+            kept && pending(&ctx).is_err_and(|error| error.code() == Code::Cancelled)
+        }));
+        drop(held);
+        let _held = ctx.0.as_ref().unwrap().fields().write();
+        assert!(runtime::in_child(|| {
+            ctx.set_field("b", "2");
+            ctx.fields().contains_key("b")
+        }));
     }
 
     #[test]

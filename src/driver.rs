@@ -152,7 +152,8 @@ pub trait Driver: Send + Sync {
 }
 
 /// A file being read. One thread at a time. Goes on with the content it was
-/// opened on while the path is replaced.
+/// opened on while the path is replaced, or fails with `Conflict` where the store
+/// has lost it.
 pub trait Reader: Send {
     /// Fills the front of `buf`, which is not empty; 0 is the end.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize>;

@@ -324,7 +324,10 @@ impl Error {
                 format!("invalid offset: {} for path: {path}", offset.unwrap_or_default())
             }
             Code::Unsupported if detail.is_empty() => "unsupported method".to_string(),
-            Code::InvalidDriver => format!("StorageDriver not registered: {detail}"),
+            Code::InvalidDriver => match detail.strip_prefix("middleware ") {
+                None => format!("StorageDriver not registered: {detail}"),
+                Some(name) => format!("no storage middleware registered with name: {name}"),
+            },
             _ if !path.is_empty() => format!("{detail}: {path}"),
             _ => detail.clone(),
         }
@@ -356,6 +359,10 @@ mod tests {
         assert_eq!(
             Error::new(Code::InvalidDriver, "nope").to_string(),
             "StorageDriver not registered: nope"
+        );
+        assert_eq!(
+            Error::new(Code::InvalidDriver, "middleware nope").to_string(),
+            "no storage middleware registered with name: nope"
         );
     }
 

@@ -10,6 +10,7 @@
 )]
 
 pub mod base;
+pub mod child;
 pub mod conformance;
 pub mod context;
 pub mod driver;
@@ -18,7 +19,11 @@ pub mod error;
 mod executor;
 pub mod factory;
 pub mod ffi;
+#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "s3"), allow(dead_code, unused_imports))]
+mod http;
 pub mod lease;
+mod middleware;
 pub mod names;
 pub mod observe;
 pub mod params;

@@ -43,6 +43,12 @@ const PUBLIC_KEYS: &[&str] = &[
     "usefipsendpoint",
     "loglevel",
     "checksum",
+    "signpayload",
+    "anonymous",
+    "uploadconcurrency",
+    "readahead",
+    "connecttimeout",
+    "stalltimeout",
     "container",
     "realm",
     "serviceurl",
@@ -76,6 +82,10 @@ impl Params {
 
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.0.insert(key.to_string(), value.into());
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
     }
 
     /// Sets a key to any JSON value.
@@ -154,7 +164,8 @@ pub struct Reader<'p> {
 }
 
 impl<'p> Reader<'p> {
-    fn take(&mut self, key: &'static str) -> Option<&'p Value> {
+    /// The value as it was given, null left out, for a driver with forms of its own.
+    pub fn take(&mut self, key: &'static str) -> Option<&'p Value> {
         self.known.insert(key);
         self.params.get(key).filter(|value| !value.is_null())
     }
@@ -169,18 +180,21 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// Text, and nothing that could pass for it.
+    pub fn string(&mut self, key: &'static str) -> Result<Option<String>> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Error::invalid_parameter(key, "must be a string")),
+        }
+    }
+
     /// A truth value, or one of the words of Go's `ParseBool`.
     pub fn boolean(&mut self, key: &'static str, default: bool) -> Result<bool> {
         let wrong = || Error::invalid_parameter(key, "must be a boolean");
         match self.take(key) {
             None => Ok(default),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(Value::String(text)) => match text.as_str() {
-                "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-                "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-                _ => Err(wrong()),
-            },
-            Some(_) => Err(wrong()),
+            Some(value) => go_bool(value).ok_or_else(wrong),
         }
     }
 
@@ -218,9 +232,22 @@ impl<'p> Reader<'p> {
     }
 }
 
+/// A truth value, or one of the words of Go's `ParseBool`.
+pub fn go_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::String(text) => match text.as_str() {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Go's `strconv.ParseUint` with base 0: a base prefix, and underscores between
 /// digits where there is one.
-fn parse_go_uint(text: &str) -> Option<u64> {
+pub fn parse_go_uint(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (digits, radix) = match lower.as_bytes() {
         [b'0', b'x', ..] => (lower.get(2..)?, 16),

@@ -16,21 +16,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("path", &[]),
     ("params", &[]),
-    ("context", &[]),
+    ("context", &["runtime"]),
     ("names", &[]),
     // The walk that a driver has when it brings none of its own, and its other side.
     ("driver", &["walk", "remote"]),
     ("lease", &["runtime"]),
     ("walk", &[]),
-    ("observe", &[]),
+    ("observe", &["runtime"]),
     ("stream", &[]),
     ("base", &["walk", "observe", "remote", "runtime"]),
+    ("child", &["walk", "observe", "runtime"]),
     ("executor", &["observe", "runtime"]),
-    ("remote", &["executor"]),
-    ("http", &[]),
-    ("drivers", &["remote", "http"]),
-    ("middleware", &[]),
-    ("factory", &["base", "drivers", "middleware", "runtime"]),
+    ("remote", &["executor", "runtime"]),
+    ("http", &["executor", "observe", "remote", "runtime"]),
+    ("drivers", &["http", "observe", "remote"]),
+    ("middleware", &["remote"]),
+    ("factory", &["base", "child", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),
     ("queue", &["base", "executor", "lease", "remote", "runtime"]),
     ("runtime", &[]),
@@ -84,6 +85,17 @@ fn no_driver_knows_another_driver() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn what_drivers_share_over_http_names_no_service() {
+    let services = ["s3", "aws", "amz", "azure", "gcs", "google", "swift", "openstack", "oss"];
+    for file in files_below(&root().join("src/http"), "rs") {
+        let text = std::fs::read_to_string(&file).unwrap().to_lowercase();
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        let named = words.find(|word| services.contains(word));
+        assert_eq!(named, None, "{}", show(&file));
     }
 }
 

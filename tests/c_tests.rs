@@ -6,10 +6,8 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use support::{files_below, have, read, root};
@@ -28,7 +26,7 @@ macro_rules! programs {
 
 programs! {
     callbacks conformance context custom errors factory logs misuse operations params queue
-    quiet reading runtime threads values version walking writing
+    queue_stress quiet reading refused runtime threads values version walking writing
 }
 
 #[test]
@@ -47,13 +45,8 @@ fn every_program_is_run() {
 }
 
 /// Functions whose misuse has a program of its own, beside their other tests.
-const OWN_PROGRAM: &[&str] = &[
-    "sd_conformance_",
-    "sd_driver_new",
-    "sd_driver_wrap",
-    "sd_driver_main",
-    "sd_factory_register",
-];
+const OWN_PROGRAM: &[&str] =
+    &["sd_conformance_", "sd_driver_new", "sd_driver_main", "sd_factory_register"];
 
 #[test]
 fn every_exported_function_is_called_in_a_program_and_misused() {
@@ -94,7 +87,7 @@ fn exported() -> Vec<(String, bool)> {
 
 fn run_program(source: &str) {
     let folder = TempDir::new().unwrap();
-    let program = build(&root().join(source), folder.path());
+    let program = support::program::build(&[root().join(source)], folder.path(), &[]);
     run(Command::new(&program), folder.path());
     if std::env::var_os("SD_TEST_VALGRIND").is_some() && have("valgrind") {
         let mut command = Command::new("valgrind");
@@ -119,45 +112,6 @@ fn run(mut command: Command, library: &Path) {
     );
     let tests = stdout.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(stdout.ends_with(&format!("1..{tests}\n")), "{command:?} ended early:\n{stdout}");
-}
-
-/// Compiles a program and links it with the library beside it.
-fn build(source: &Path, folder: &Path) -> PathBuf {
-    let library = library();
-    for name in ["libstoragedriver.so", "libstoragedriver.so.1"] {
-        symlink(&library, folder.join(name)).unwrap();
-    }
-    let program = folder.join(source.file_stem().unwrap());
-    let cpp = source.extension() == Some(OsStr::new("cc"));
-    let mut command = compiler(cpp);
-    command
-        .args(["-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
-        .args(if cpp { &["-std=c++11"][..] } else { &["-std=c99", "-Wstrict-prototypes"] })
-        .arg(format!("-I{}", root().join("include").display()))
-        .arg(source)
-        .arg("-o")
-        .arg(&program)
-        .arg(format!("-L{}", folder.display()))
-        .args(["-lstoragedriver", "-lpthread"])
-        .arg(format!("-Wl,-rpath,{}", folder.display()));
-    support::run(&mut command);
-    program
-}
-
-/// As `CC`, `CXX` and the like say.
-fn compiler(cpp: bool) -> Command {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut build = cc::Build::new();
-    build.cpp(cpp).opt_level(0).target(&target).host(&target).cargo_metadata(false);
-    build.no_default_flags(true).get_compiler().to_command()
-}
-
-/// Cargo puts it beside the test programs.
-fn library() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let library = program.parent().unwrap().join("libstoragedriver.so");
-    assert!(library.is_file(), "no {}", library.display());
-    library
 }
 
 #[test]

@@ -46,6 +46,8 @@ const TABLE: &[(Defect, &str)] = &[
     (Defect::ResolvesDots, "paths/dot_components_are_invalid"),
     (Defect::IgnoresContexts, "context/cancelled_before_the_call_gives_cancelled"),
     (Defect::PutsInTwoSteps, "concurrency/puts_on_one_path_leave_one_whole_content"),
+    (Defect::StopsHalfWay, "context/a_put_cancelled_at_any_moment_is_whole_or_absent"),
+    (Defect::StopsHalfWay, "context/a_move_cancelled_at_any_moment_loses_nothing"),
     (Defect::RedirectsToNowhere, "redirect/get_gives_none_or_a_url_with_scheme_and_host"),
     (Defect::KeepsTopDirectories, "suite/leaves_nothing_behind"),
     (Defect::TouchesOthers, "suite/touches_nothing_beside_its_directory"),

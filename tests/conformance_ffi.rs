@@ -27,6 +27,15 @@ fn inmemory_keeps_every_promise_through_c() {
 }
 
 #[test]
+fn inmemory_behind_redirect_keeps_every_promise_through_c() {
+    let own = capabilities("inmemory", "{}");
+    let driver = FfiDriver::create("inmemory", "{}", own).unwrap();
+    let baseurl = r#"{"baseurl": "https://example.com/base"}"#;
+    let urls = Capabilities { redirect: true, ..own };
+    common::run_suite(&driver.wrap("redirect", baseurl, urls));
+}
+
+#[test]
 #[cfg(feature = "filesystem")]
 fn filesystem_keeps_every_promise_through_c() {
     let directory = tempfile::tempdir().unwrap();

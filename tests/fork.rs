@@ -3,9 +3,10 @@
 
 #[path = "common/remote_driver.rs"]
 mod remote_driver;
+mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use storagedriver::base::Base;
@@ -15,6 +16,7 @@ use storagedriver::error::{Code, Error, Result};
 use storagedriver::factory;
 use storagedriver::lease::Lease;
 use storagedriver::names::Names;
+use storagedriver::observe::{self, Level};
 use storagedriver::params::Params;
 use storagedriver::queue::Queue;
 
@@ -86,13 +88,14 @@ fn a_local_driver_goes_on_and_its_open_handles_do_not() {
 /// Answers only when told to.
 #[derive(Default)]
 struct Slow {
+    name: &'static str,
     entered: AtomicBool,
     leave: AtomicBool,
 }
 
 impl Driver for Slow {
     fn name(&self) -> &str {
-        "slow"
+        self.name
     }
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
@@ -132,12 +135,14 @@ fn a_driver_that_another_thread_was_inside_of_says_so_rather_than_hang() {
     let ctx = Context::none();
     let slow = Arc::new(Slow::default());
     let driver = Base::new(slow.clone());
+    let wrapped = factory::wrap(&driver, "rewrite", &Params::new()).unwrap();
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| driver.get_content(&ctx, "/a").unwrap());
         while !slow.entered.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
         in_child(|| {
+            expect(wrapped.list(&ctx, "/"), Code::Forked)?;
             expect(driver.list(&ctx, "/"), Code::Forked)?;
             expect(driver.list(&ctx, "/"), Code::Forked)?;
             // A driver that nobody was inside of is not concerned.
@@ -180,6 +185,7 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
     Driver::put_content(&*remote, &ctx, "/a", b"abc").unwrap();
     let mut reader = Driver::reader(&*remote, &ctx, "/a", 0).unwrap();
     let mut writer = Driver::writer(&*remote, &ctx, "/b", false).unwrap();
+    let walker = Driver::walker(&*remote, &ctx, "/", &Default::default()).unwrap();
     let shared = Lease::new("reader", Driver::reader(&*remote, &ctx, "/a", 0).unwrap());
     let (queue, local) = (Queue::new().unwrap(), inmemory());
     submit_list(&queue, &remote).unwrap();
@@ -209,7 +215,8 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
         Driver::list(&*own, &ctx, "/").map_err(|e| e.to_string())?;
         submit_list(&fresh, &own).map_err(|e| e.to_string())?;
         // Waits for nothing and touches nothing that is the parent's.
-        drop((queue, reader, writer, shared));
+        drop((queue, reader, writer, walker, shared));
+        drop((remote, idle));
         drop(fresh);
         storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
     });
@@ -252,4 +259,101 @@ fn workers_of_a_server_have_drivers_and_queues_of_their_own() {
             scope.spawn(|| in_child(work));
         }
     });
+}
+
+/// A hook holds a lock while it runs, and the metrics have theirs.
+#[test]
+fn a_child_has_the_parents_hooks_and_sets_its_own_though_each_was_running() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static LEAVE: AtomicBool = AtomicBool::new(false);
+    fn stay() {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        while !LEAVE.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+    let on_log = |record: &observe::LogRecord<'_>| {
+        if record.fields_json.contains("in-log-hook") {
+            stay();
+        }
+    };
+    let on_metric = |metric: &observe::Metric<'_>| {
+        if metric.driver == "in-metric-hook" {
+            stay();
+        }
+    };
+    observe::set_log_hook(Some(Box::new(on_log)), Level::Debug as i32).unwrap();
+    observe::set_metric_hook(Some(Box::new(on_metric))).unwrap();
+    let list = |name| {
+        let driver = Base::new(Arc::new(Slow { name, ..Slow::default() }));
+        driver.list(&Context::none(), "/").map(drop)
+    };
+    let list_both = || list("in-log-hook").and_then(|()| list("in-metric-hook"));
+    std::thread::scope(|scope| {
+        for name in ["in-log-hook", "in-metric-hook"] {
+            scope.spawn(move || list(name).unwrap());
+        }
+        while CALLS.load(Ordering::SeqCst) < 2 {
+            std::thread::yield_now();
+        }
+        in_child(|| {
+            LEAVE.store(true, Ordering::SeqCst);
+            list_both().map_err(|e| e.to_string())?;
+            if CALLS.load(Ordering::SeqCst) != 4 {
+                return Err("the child has not its parent's hooks".to_string());
+            }
+            observe::set_log_hook(None, 0).map_err(|e| e.to_string())?;
+            observe::set_metric_hook(None).map_err(|e| e.to_string())?;
+            list_both().map_err(|e| e.to_string())?;
+            let text = observe::metrics_text().map_err(|e| e.to_string())?;
+            let count = r#"_outcomes_total{driver="in-log-hook",action="List",outcome="ok"} 2"#;
+            if CALLS.load(Ordering::SeqCst) != 4 || !text.contains(count) {
+                return Err(format!("hooks that are no more were called, or it is not in {text}"));
+            }
+            Ok(())
+        });
+        LEAVE.store(true, Ordering::SeqCst);
+    });
+    observe::set_log_hook(None, 0).unwrap();
+    observe::set_metric_hook(None).unwrap();
+}
+
+#[test]
+fn a_driver_in_a_process_of_its_own_does_not_outlive_a_fork_and_a_new_one_works() {
+    let folder = support::program::driver_programs(&["inmemory"]);
+    let program = folder.path().join("registry-storage-inmemory");
+    let ctx = Context::none();
+    let start = || {
+        let child =
+            storagedriver::child::ChildDriver::create("inmemory", &program, &ctx, &Params::new());
+        child.map(|child| Base::new(Arc::new(child)))
+    };
+    let driver = start().unwrap();
+    driver.put_content(&ctx, "/a", b"abc").unwrap();
+    let mut reader = driver.reader(&ctx, "/a", 0).unwrap();
+    let mut writer = driver.writer(&ctx, "/b", false).unwrap();
+    let mut walker = driver.walker(&ctx, "/", &Default::default()).unwrap().unwrap();
+    writer.write(b"x").unwrap();
+    // The child frees its copies, which the driver's process must not hear of.
+    let copies =
+        std::mem::ManuallyDrop::new(std::cell::RefCell::new(Some((reader, writer, walker))));
+    in_child(|| {
+        let (mut reader, mut writer, mut walker) = copies.borrow_mut().take().ok_or("none")?;
+        expect(driver.stat(&ctx, "/a"), Code::Forked)?;
+        expect(driver.writer(&ctx, "/b", true).map(drop), Code::Forked)?;
+        expect(reader.read(&mut [0; 8]), Code::Forked)?;
+        expect(writer.write(b"x"), Code::Forked)?;
+        expect(writer.close(&ctx), Code::Forked)?;
+        expect(walker.next(), Code::Forked)?;
+        drop((reader, writer, walker));
+        let own = start().map_err(|e| e.to_string())?;
+        own.put_content(&ctx, "/a", b"new").map_err(|e| e.to_string())?;
+        drop(own);
+        storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
+    });
+    (reader, writer, walker) = copies.borrow_mut().take().unwrap();
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 3);
+    writer.commit(&ctx).unwrap();
+    assert!(walker.next().unwrap().is_some());
+    assert_eq!(driver.get_content(&ctx, "/b").unwrap(), b"x");
 }

@@ -18,7 +18,11 @@ use storagedriver::base::Base;
 use storagedriver::context::Context;
 use storagedriver::driver::{Driver, RedirectRequest, WalkOptions};
 use storagedriver::error::{Code, Result};
+use storagedriver::factory;
+use storagedriver::lease::Lease;
 use storagedriver::observe::{self, Level};
+use storagedriver::params::Params;
+use storagedriver::queue::Queue;
 
 /// Longer than any test waits.
 const FOR_EVER: Duration = Duration::from_secs(600);
@@ -355,10 +359,19 @@ fn a_panic_in_a_remote_driver_is_an_error_and_everything_else_goes_on() {
     }
 }
 
+/// Room for a read that panics where it is used.
+struct Panics;
+
+impl AsMut<[u8]> for Panics {
+    fn as_mut(&mut self) -> &mut [u8] {
+        panic!("asked to, on the pool")
+    }
+}
+
 #[test]
-fn a_panic_goes_to_the_log_and_not_to_standard_error() {
+fn a_panic_on_the_librarys_own_threads_goes_to_the_log_hook_and_not_to_standard_error() {
     const INSIDE: &str = "SD_TEST_PANICS_INSIDE";
-    let name = "a_panic_goes_to_the_log_and_not_to_standard_error";
+    let name = "a_panic_on_the_librarys_own_threads_goes_to_the_log_hook_and_not_to_standard_error";
     if env::var_os(INSIDE).is_none() {
         let mut again = Command::new(env::current_exe().unwrap());
         let output = again.args(["--exact", name, "--nocapture"]).env(INSIDE, "1").output();
@@ -370,15 +383,15 @@ fn a_panic_goes_to_the_log_and_not_to_standard_error() {
     // Whoever comes from C has this done by the first call.
     // SAFETY: text, and no place for an error.
     unsafe { storagedriver::ffi::sd_check_path(c"/a".as_ptr(), std::ptr::null_mut()) };
-    let records: Arc<Mutex<Vec<String>>> = Arc::default();
-    let (driver, _) = delayed(SETTINGS);
-    for driver in both(driver) {
-        let log = records.clone();
-        let hook = move |record: &observe::LogRecord<'_>| {
-            log.lock().unwrap().push(record.message.to_string());
-        };
-        observe::set_log_hook(Some(Box::new(hook)), Level::Error as i32).unwrap();
-        driver.get_content(&Context::none(), "/panic-later").unwrap_err();
+    let none = Context::none();
+    let records: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let log = records.clone();
+    let hook = move |record: &observe::LogRecord<'_>| {
+        let thread = thread::current().name().unwrap_or_default().to_string();
+        log.lock().unwrap().push((thread, record.message.to_string()));
+    };
+    observe::set_log_hook(Some(Box::new(hook)), Level::Error as i32).unwrap();
+    let expect = |text: &str| {
         // It may come after the error.
         let began = Instant::now();
         while records.lock().unwrap().is_empty() && began.elapsed() < FOR_EVER / 10 {
@@ -386,8 +399,23 @@ fn a_panic_goes_to_the_log_and_not_to_standard_error() {
         }
         let seen = std::mem::take(&mut *records.lock().unwrap());
         assert_eq!(seen.len(), 1, "{seen:?}");
-        assert!(seen[0].contains("asked to, panic-later"), "{seen:?}");
+        assert!(seen[0].0.starts_with("sd-") && seen[0].1.contains(text), "{seen:?}");
+    };
+    // The workers: tasks of remote drivers.
+    let (driver, _) = delayed(SETTINGS);
+    for driver in both(driver) {
+        driver.get_content(&none, "/panic-later").unwrap_err();
+        expect("asked to, panic-later");
     }
+    // The pool: queued calls of the others.
+    let local = factory::create("inmemory", &none, &Params::new()).unwrap();
+    driver_put(&local, "/a", b"content");
+    let reader = Lease::new("reader", Driver::reader(&*local, &none, "/a", 0).unwrap());
+    let queue = Queue::new().unwrap();
+    queue.reader_read(1, &reader, Panics).unwrap();
+    let completion = queue.next(Some(FOR_EVER)).unwrap().unwrap();
+    assert_eq!(completion.outcome.err().unwrap().code(), Code::Internal);
+    expect("asked to, on the pool");
 }
 
 /// Each runtime has its own idea of where one may block.

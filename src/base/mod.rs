@@ -41,7 +41,7 @@ struct Core {
     name: String,
     slots: Option<Arc<Slots>>,
     metrics: DriverMetrics,
-    gate: Gate,
+    gate: Arc<Gate>,
     /// Of a remote driver, whose connections do not outlive a fork.
     birth: Option<Birth>,
 }
@@ -59,11 +59,29 @@ impl Base {
         Base(Arc::new(Core {
             slots: driver.max_concurrency().map(Slots::new),
             metrics: DriverMetrics::new(&name),
-            gate: Gate::new(),
+            gate: Arc::default(),
             birth: driver.remote().is_some().then(Birth::now),
             driver,
             name,
         }))
+    }
+
+    /// The same driver under a middleware. Both share what counts the calls inside
+    /// it, so that it never sees more at once, and a fork is noticed by both.
+    pub fn wrap(
+        &self,
+        middleware: impl FnOnce(Arc<dyn Driver>) -> Result<Arc<dyn Driver>>,
+    ) -> Result<Base> {
+        let driver = middleware(self.0.driver.clone())?;
+        let name = driver.name().to_string();
+        Ok(Base(Arc::new(Core {
+            slots: self.0.slots.clone(),
+            metrics: DriverMetrics::new(&name),
+            gate: self.0.gate.clone(),
+            birth: self.0.birth,
+            driver,
+            name,
+        })))
     }
 
     /// Runs `work` as one call of the driver.

@@ -1,12 +1,13 @@
 //! Calls end with their context.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Case;
-use super::probe::{CaseResult, During, Probe, ensure, failed, same};
+use super::probe::{CaseResult, During, Probe, Step, ensure, failed, same};
 use crate::context::Context;
 use crate::driver::{RedirectRequest, WalkOptions};
-use crate::error::Code;
+use crate::error::{Code, Result};
 
 pub const CASES: &[Case] = &[
     Case { name: "context/cancelled_before_the_call_gives_cancelled", run: cancelled },
@@ -20,6 +21,10 @@ pub const CASES: &[Case] = &[
     Case { name: "context/a_later_timeout_lets_a_reader_go_on", run: reader_goes_on },
     Case { name: "context/commit_and_cancel_have_their_own", run: own },
     Case { name: "context/a_far_deadline_changes_nothing", run: far },
+    Case { name: "context/a_put_cancelled_at_any_moment_is_whole_or_absent", run: any_put },
+    Case { name: "context/a_commit_cancelled_at_any_moment_is_whole_or_absent", run: any_commit },
+    Case { name: "context/a_move_cancelled_at_any_moment_loses_nothing", run: any_move },
+    Case { name: "context/a_delete_cancelled_at_any_moment_can_be_repeated", run: any_delete },
 ];
 
 /// Every call fails with `code` under a context that has ended, and does nothing.
@@ -189,4 +194,124 @@ fn far(p: &Probe<'_>) -> CaseResult {
     p.driver.put_content(&ctx, &path, b"content").during("put_content")?;
     let found = p.driver.get_content(&ctx, &path).during("get_content")?;
     same("get_content", &found, b"content")
+}
+
+const MOMENTS: u32 = 8;
+/// No store needs to be waited for longer.
+const LATEST: Duration = Duration::from_millis(200);
+
+/// Makes the same call again and again under a context that is cancelled while it runs,
+/// a little later each time. `prepare` and `call` take a number for their paths; `check`
+/// is told whether the call succeeded.
+fn at_moments<T>(
+    p: &Probe<'_>,
+    prepare: impl Fn(u32) -> Step<T>,
+    call: impl Fn(u32, T, &Context) -> Result<()>,
+    check: impl Fn(u32, bool) -> CaseResult,
+) -> CaseResult {
+    let ready = prepare(0)?;
+    let began = Instant::now();
+    call(0, ready, &p.context()).during("the call that is not cancelled")?;
+    let took = began.elapsed().min(LATEST);
+    check(0, true)?;
+    for round in 1..=MOMENTS {
+        let (ready, ctx) = (prepare(round)?, p.context());
+        let end = ctx.clone();
+        let outcome = thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(took * (round - 1) / MOMENTS);
+                end.cancel();
+            });
+            call(round, ready, &ctx)
+        });
+        let good = outcome.is_ok();
+        if !good {
+            p.expect_error("the cancelled call", outcome, Code::Cancelled)?;
+        }
+        check(round, good)?;
+    }
+    Ok(())
+}
+
+/// What is at `path` is the new content, or, unless the call succeeded, the old one.
+fn new_or_old(p: &Probe<'_>, path: &str, good: bool) -> Step<bool> {
+    let (old, new) = contents(p);
+    let found = p.get(path)?;
+    if found == new {
+        return Ok(true);
+    }
+    ensure!(!good, "{path} has not the content that was stored");
+    same(path, &found, &old).map(|()| false)
+}
+
+fn contents(p: &Probe<'_>) -> (Vec<u8>, Vec<u8>) {
+    let len = usize::try_from(p.at_most(300_000)).unwrap_or(0);
+    (p.content(0).bytes(len / 2), p.content(1).bytes(len))
+}
+
+fn any_put(p: &Probe<'_>) -> CaseResult {
+    let (old, new) = contents(p);
+    let path = |round| p.path(&format!("{round}/file"));
+    at_moments(
+        p,
+        |round| p.put(&path(round), &old),
+        |round, (), ctx| p.driver.put_content(ctx, &path(round), &new),
+        |round, good| new_or_old(p, &path(round), good).map(drop),
+    )
+}
+
+fn any_commit(p: &Probe<'_>) -> CaseResult {
+    let (old, new) = contents(p);
+    let path = |round| p.path(&format!("{round}/file"));
+    let upload = |round| {
+        p.put(&path(round), &old)?;
+        let mut writer = p.fresh(&path(round))?;
+        writer.write(&new).during("write")?;
+        Ok(writer)
+    };
+    at_moments(
+        p,
+        upload,
+        |_, mut writer, ctx| writer.commit(ctx),
+        |round, good| new_or_old(p, &path(round), good).map(drop),
+    )
+}
+
+fn any_move(p: &Probe<'_>) -> CaseResult {
+    let (old, new) = contents(p);
+    let source = |round| p.path(&format!("{round}/source"));
+    let dest = |round| p.path(&format!("{round}/dest"));
+    at_moments(
+        p,
+        |round| {
+            p.put(&source(round), &new)?;
+            p.put(&dest(round), &old)
+        },
+        |round, (), ctx| p.driver.r#move(ctx, &source(round), &dest(round)),
+        |round, good| match new_or_old(p, &dest(round), good)? {
+            true if good => p.expect_missing(&source(round)),
+            // A store that copies may have been cut off before it removed the source.
+            true => Ok(()),
+            false => p.expect_content(&source(round), &new),
+        },
+    )
+}
+
+fn any_delete(p: &Probe<'_>) -> CaseResult {
+    let path = |round, rest: &str| p.path(&format!("{round}/{rest}"));
+    let files = ["d/a/file", "d/b/file", "d/file", "d-beside"];
+    at_moments(
+        p,
+        |round| p.put_all(&files.map(|rest| path(round, rest))),
+        |round, (), ctx| p.driver.delete(ctx, &path(round, "d")),
+        |round, good| {
+            let directory = path(round, "d");
+            if !good && let Err(error) = p.driver.delete(&p.ctx, &directory) {
+                // All of it went before the call was given up.
+                p.expect_error::<()>("delete", Err(error), Code::PathNotFound)?;
+            }
+            p.expect_missing(&directory)?;
+            p.stat(&path(round, "d-beside")).map(drop)
+        },
+    )
 }

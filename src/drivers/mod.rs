@@ -4,3 +4,5 @@
 pub mod filesystem;
 #[cfg(feature = "inmemory")]
 pub mod inmemory;
+#[cfg(feature = "s3")]
+pub mod s3;

@@ -1,16 +1,18 @@
-//! The threads of the library: one hidden tokio runtime, started by the first
-//! remote driver or queue, and afresh in a child of a fork.
+//! The threads of the library: one hidden tokio runtime, started by the first remote
+//! driver, and a pool for jobs that may block, started by the first of them. Both
+//! start afresh in a child of a fork.
 
-#[allow(unsafe_code)]
-mod sys;
+mod pool;
 
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll};
+use std::thread::{Builder as Thread, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -28,24 +30,54 @@ const BLOCKING_THREADS: usize = 64;
 /// Idle threads end in microseconds; a shutdown does not wait for others for ever.
 const LONGEST_END: Duration = Duration::from_secs(5);
 
-static CURRENT: PerProcess<Mutex<Option<Runtime>>> = PerProcess::new(Mutex::new(None));
+static CURRENT: PerProcess<Mutex<Threads>> =
+    PerProcess::new(Mutex::new(Threads { runtime: None, pool: None }));
 
-/// The threads of this process. What is handed to one that was shut down is
-/// dropped.
+#[derive(Default)]
+struct Threads {
+    runtime: Option<Runtime>,
+    pool: Option<pool::Pool>,
+}
+
+/// The threads for tasks. What is handed to those that were shut down is dropped.
 pub struct Executor(Handle);
 
 /// The executor, started if it is not running.
 pub fn current() -> Result<Executor> {
-    let mut current = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = &*current {
+    let mut threads = threads();
+    if let Some(runtime) = &threads.runtime {
         return Ok(Executor(runtime.handle().clone()));
     }
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| runtime::at_shutdown(end));
-    let runtime = sys::with_signals_blocked(start)?;
+    runtime::at_shutdown("executor", end);
+    let runtime = runtime::with_signals_blocked(start)?;
     let executor = Executor(runtime.handle().clone());
-    *current = Some(runtime);
+    threads.runtime = Some(runtime);
     Ok(executor)
+}
+
+/// The threads for jobs that may block. The same holds for them.
+pub struct Pool(pool::Pool);
+
+/// The pool, with a thread at least, so that it takes every job.
+pub fn pool() -> Result<Pool> {
+    let mut threads = threads();
+    let pool = threads.pool.get_or_insert_with(|| {
+        runtime::at_shutdown("executor", end);
+        let most = runtime::config().max_blocking_threads;
+        pool::Pool::new(if most == 0 { BLOCKING_THREADS } else { most as usize }, start_thread)
+    });
+    pool.ready().map_err(no_threads)?;
+    Ok(Pool(pool.clone()))
+}
+
+fn threads() -> MutexGuard<'static, Threads> {
+    CURRENT.get_or(|_| Mutex::default()).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The executor, if it is running.
+#[cfg(feature = "http")]
+pub fn running() -> Option<Executor> {
+    threads().runtime.as_ref().map(|runtime| Executor(runtime.handle().clone()))
 }
 
 impl Executor {
@@ -63,13 +95,16 @@ impl Executor {
             .await;
         });
     }
+}
 
-    /// Runs a job that may block, on a thread of the bounded pool.
-    pub fn run_blocking(&self, job: impl FnOnce() + Send + 'static) {
-        let job = move || {
-            catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|payload| log_panic(&*payload));
-        };
-        sys::with_signals_blocked(|| self.0.spawn_blocking(job));
+impl Pool {
+    /// Runs a job on one of the threads, when one is free. It calls what it is given
+    /// when nothing is left to do but to tell of it.
+    pub fn run(&self, job: impl FnOnce(&dyn Fn()) + Send + 'static) {
+        self.0.run(Box::new(move |free| {
+            let job = AssertUnwindSafe(|| job(free));
+            catch_unwind(job).unwrap_or_else(|payload| log_panic(&*payload));
+        }));
     }
 }
 
@@ -90,22 +125,64 @@ fn log_panic(payload: &(dyn Any + Send)) {
     drop(catch_unwind(AssertUnwindSafe(log)));
 }
 
+/// The name of our threads, as configured.
+fn thread_name() -> String {
+    let name = runtime::config().thread_name.unwrap_or_else(|| "sd".to_string());
+    format!("{name}-worker")
+}
+
+/// What each thread of ours begins with.
+fn begin_thread() {
+    OURS.set(true);
+    runtime::block_signals_for_good();
+}
+
+fn start_thread(life: pool::Life) -> io::Result<JoinHandle<()>> {
+    let thread = Thread::new().name(thread_name());
+    runtime::with_signals_blocked(|| {
+        thread.spawn(|| {
+            begin_thread();
+            life();
+        })
+    })
+}
+
+fn no_threads(error: io::Error) -> Error {
+    Error::new(Code::Driver, format!("the library's threads cannot start: {error}"))
+}
+
 fn start() -> Result<Runtime> {
     let config = runtime::config();
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_WORKERS);
-    let or = |number: u32, default| if number == 0 { default } else { number as usize };
-    let name = config.thread_name.unwrap_or_else(|| "sd".to_string());
-    Builder::new_multi_thread()
-        .worker_threads(or(config.worker_threads, cpus))
-        .max_blocking_threads(or(config.max_blocking_threads, BLOCKING_THREADS))
-        .thread_name(format!("{name}-worker"))
-        .on_thread_start(|| {
-            OURS.set(true);
-            sys::block_signals_for_good();
-        })
-        .enable_all()
-        .build()
-        .map_err(|e| Error::new(Code::Driver, format!("the library's threads cannot start: {e}")))
+    let workers = if config.worker_threads == 0 { cpus } else { config.worker_threads as usize };
+    would_start(workers).map_err(no_threads)?;
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            // For tokio's own use: our jobs have a pool of ours.
+            .max_blocking_threads(1)
+            .thread_name(thread_name())
+            .on_thread_start(begin_thread)
+            .enable_all()
+            .build()
+    };
+    let built = catch_unwind(build).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()));
+    built.map_err(no_threads)
+}
+
+/// Whether the system grants that many threads. tokio panics where it does not, and
+/// then waits for those that had started, which do not end.
+fn would_start(count: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    let hold = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        // All of them are there before the first one may go.
+        let wait = || drop(gate.lock());
+        let start = |_| Thread::new().name(thread_name()).spawn_scoped(scope, wait);
+        let all: io::Result<Vec<_>> = (0..count).map(start).collect();
+        drop(hold);
+        all.map(drop)
+    })
 }
 
 /// Runs a task on the executor and parks this thread until it has ended. Whatever
@@ -127,13 +204,22 @@ pub fn block<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
 /// Ends the threads of this process. No call is running any more; what was only
 /// waiting for its turn is dropped.
 fn end() {
-    let runtime = CURRENT.get().lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Threads { runtime, pool } = std::mem::take(&mut *threads());
+    if let Some(pool) = pool {
+        pool.end(LONGEST_END);
+    }
     let Some(runtime) = runtime else { return };
     // On a thread of its own: this one may belong to a runtime of the host's, on which
     // tokio refuses to wait.
-    let end = move || runtime.shutdown_timeout(LONGEST_END);
-    let builder = std::thread::Builder::new().name("sd-end".to_string());
-    if let Ok(thread) = sys::with_signals_blocked(|| builder.spawn(end)) {
-        let _ = thread.join();
+    let place = Mutex::new(Some(runtime));
+    let take = || place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let waited = std::thread::scope(|scope| {
+        let end = || take().map(|runtime| runtime.shutdown_timeout(LONGEST_END));
+        let builder = Thread::new().name("sd-end".to_string());
+        let thread = runtime::with_signals_blocked(|| builder.spawn_scoped(scope, end));
+        thread.is_ok_and(|thread| thread.join().is_ok())
+    });
+    if let (false, Some(runtime)) = (waited, take()) {
+        runtime.shutdown_background();
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{SD_OK, sd_error, sd_status};
 use super::handle::{self, Opaque};
@@ -111,13 +111,15 @@ fn caught(payload: &(dyn Any + Send)) -> Error {
 /// Keeps the host's standard error free of panics inside our functions and threads. Others,
 /// of a Rust program that links the crate, go where they went before.
 fn silence_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if DEPTH.get() == 0 && !executor::is_ours() {
-                before(info);
-            }
-        }));
-    });
+    static DONE: AtomicBool = AtomicBool::new(false);
+    // Nobody waits for it: at a fork, it would be for ever.
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if DEPTH.get() == 0 && !executor::is_ours() {
+            before(info);
+        }
+    }));
 }

@@ -340,7 +340,8 @@ pub unsafe extern "C" fn sd_driver_new(
 /// Add a name that sd_factory_create knows, until sd_runtime_shutdown.
 ///
 /// A program may do so before it does anything else, in a static initialiser too:
-/// nothing starts. sd_runtime_shutdown removes every name that was added.
+/// nothing starts. sd_runtime_shutdown removes every name that was added. A child of
+/// a fork has the names as well, but does not call their `free`.
 ///
 /// Ownership: `vtable` is copied. On success `user` is the library's, which gives
 ///            it to the vtable's free in the end; on failure it stays yours.

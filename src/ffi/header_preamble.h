@@ -43,8 +43,12 @@
  * the object at the same time. An object passed without const is exclusive: one
  * call at a time, from any thread. Loading the library starts nothing; in-memory
  * and filesystem drivers never start a thread. In a process that called fork
- * without exec, drivers of those two kinds go on working, and every other handle
- * opened before the fork answers SD_ERR_FORKED; new ones may be opened.
+ * without exec, drivers of those two kinds go on working (one that another thread
+ * was inside of at the fork says SD_ERR_FORKED instead), and every other handle
+ * opened before the fork answers SD_ERR_FORKED; new ones may be opened. Contexts go
+ * on. The child starts with the hooks, the configuration and the registered names
+ * of its parent, but without any of these that was being changed at that moment,
+ * and with metrics at zero. No lock that a thread of the parent held is waited for.
  *
  * CALLBACKS of a call run on the thread that made it, inside the call. They may use
  * the library, but must not throw, longjmp, or free what the call is using. `user`

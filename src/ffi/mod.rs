@@ -19,6 +19,7 @@ mod sized;
 mod text;
 mod vtable;
 
+mod child;
 mod completion;
 mod conformance;
 mod context;
@@ -39,6 +40,7 @@ mod version;
 mod walk;
 mod writer;
 
+pub use child::*;
 pub use completion::*;
 pub use conformance::*;
 pub use context::*;

@@ -15,9 +15,10 @@ use crate::runtime::{self, Config};
 #[derive(Clone, Copy)]
 pub struct sd_runtime_options {
     pub struct_size: usize,
-    /// Threads for network drivers; 0: one per CPU, at most 8.
+    /// Threads for network drivers, at most 1024; 0: one per CPU, at most 8.
     pub worker_threads: u32,
-    /// Threads for queued calls of other drivers; 0: 64.
+    /// Most threads for queued calls of other drivers; 0: 64. There are never more than
+    /// such calls in flight, and those that are idle for 10 seconds end.
     pub max_blocking_threads: u32,
     /// How the names of our threads start; NULL: "sd".
     pub thread_name: *const c_char,

@@ -47,17 +47,37 @@ impl Caller {
         if tail.iter().any(|byte| *byte != 0) {
             return Err(newer());
         }
-        let mut copy = MaybeUninit::<T>::zeroed();
-        // SAFETY: both sides have that many bytes and do not overlap.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                from.cast::<u8>(),
-                copy.as_mut_ptr().cast::<u8>(),
-                size.min(ours),
-            )
-        };
-        // SAFETY: zero is valid for what was not copied, and the caller promises
-        // the rest.
-        Ok(Some(unsafe { copy.assume_init() }))
+        // SAFETY: the size was checked.
+        Ok(Some(unsafe { copy(from, size) }))
     }
+
+    /// As much of the caller's struct as this library knows, though it may be newer.
+    /// `None` for NULL and for what is shorter than it ever was.
+    pub fn known_part<T: SizedStruct>(&self, from: *const T) -> Option<T> {
+        if from.is_null() {
+            return None;
+        }
+        // SAFETY: the caller promises a struct that starts with its size.
+        let size = unsafe { from.cast::<usize>().read_unaligned() };
+        // SAFETY: the size is checked first.
+        (size >= T::FIRST_SIZE).then(|| unsafe { copy(from, size) })
+    }
+}
+
+/// The front of a struct of C, fields beyond `size` being zero.
+///
+/// # Safety
+/// `from` has `size` readable bytes, with all that its type had first.
+unsafe fn copy<T: SizedStruct>(from: *const T, size: usize) -> T {
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: both sides have that many bytes and do not overlap.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            from.cast::<u8>(),
+            copy.as_mut_ptr().cast::<u8>(),
+            size.min(size_of::<T>()),
+        )
+    };
+    // SAFETY: zero is valid for what was not copied, and the caller promises the rest.
+    unsafe { copy.assume_init() }
 }

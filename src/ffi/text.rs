@@ -1,6 +1,6 @@
 //! Text, bytes and results in and out.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -25,6 +25,21 @@ impl Caller {
         let text = unsafe { CStr::from_ptr(text) };
         let not_utf8 = || Error::invalid_argument(format!("{parameter} is not utf-8"));
         text.to_str().map(Some).map_err(|_| not_utf8())
+    }
+
+    /// One of main()'s arguments, if there is one.
+    pub fn argument(
+        &self,
+        count: c_int,
+        arguments: *const *mut c_char,
+        index: u16,
+    ) -> Result<Option<&str>> {
+        if arguments.is_null() || c_int::from(index) >= count {
+            return Ok(None);
+        }
+        // SAFETY: the caller promises `count` pointers.
+        let argument = unsafe { *arguments.add(usize::from(index)) };
+        self.optional_text(argument, "argv")
     }
 
     /// A path; what is not UTF-8 cannot follow the grammar.

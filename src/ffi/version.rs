@@ -4,6 +4,7 @@ use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
 
 use crate::factory;
+use crate::runtime::PerProcess;
 
 /// Version of this header. Compare with sd_version, which tells the version of
 /// the library that was loaded.
@@ -58,14 +59,16 @@ pub extern "C" fn sd_abi_version() -> u32 {
 /// Since:     1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn sd_features() -> *const c_char {
-    static FEATURES: LazyLock<CString> = LazyLock::new(|| {
-        let features = serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "abi": SD_ABI_VERSION,
-            "drivers": factory::BUILT_IN,
-            "tls": null,
-        });
-        CString::new(features.to_string()).unwrap_or_default()
+    static FEATURES: PerProcess<LazyLock<CString>> = PerProcess::new(LazyLock::new(features));
+    FEATURES.get_or(|_| LazyLock::new(features)).as_ptr()
+}
+
+fn features() -> CString {
+    let features = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "abi": SD_ABI_VERSION,
+        "drivers": factory::BUILT_IN,
+        "tls": null,
     });
-    FEATURES.as_ptr()
+    CString::new(features.to_string()).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Code, Error, Result};
-use crate::executor::{self, Executor};
+use crate::executor::{Executor, Pool};
 use crate::names::Names;
 use crate::runtime::{Birth, Busy};
 use descriptor::Descriptor;
@@ -105,14 +105,20 @@ impl Queue {
         Ok(self.shared.inbox.next(timeout))
     }
 
-    /// Promises a completion for `tag`, under a context that ends with the queue.
-    fn accept(&self, tag: u64, ctx: &Context) -> Result<Accepted> {
+    /// Promises a completion for `tag`, under a context that ends with the queue, once
+    /// there are `threads` to run the call on.
+    fn accept<T>(
+        &self,
+        tag: u64,
+        ctx: &Context,
+        threads: fn() -> Result<T>,
+    ) -> Result<Accepted<T>> {
         self.birth.same_process()?;
-        // A shutdown either is seen here, or waits until the executor it ends is the
-        // one that this call will use.
+        // A shutdown either is seen here, or waits until the threads it ends are those
+        // that this call will use.
         let _busy = Busy::begin();
         self.birth.same_generation()?;
-        let executor = executor::current()?;
+        let threads = threads()?;
         let ctx = Context::new(ctx);
         if !self.shared.inbox.promise() {
             return Err(Error::new(Code::Shutdown, "the queue is being freed"));
@@ -123,27 +129,27 @@ impl Queue {
         in_flight.1.insert(id, ctx.clone());
         drop(in_flight);
         let (state, birth) = (Some(self.shared.clone()), self.birth);
-        Ok(Accepted { promise: Promise { state, tag, id, birth }, ctx, executor })
+        Ok(Accepted { promise: Promise { state, tag, id, birth }, ctx, threads })
     }
 }
 
 /// A submission for which a completion will come. Dropped before it runs, as by a
 /// shutdown, the work goes first: what it holds is back before the completion.
-struct Accepted {
+struct Accepted<T> {
     promise: Promise,
     ctx: Context,
-    executor: Executor,
+    threads: T,
 }
 
-impl Accepted {
-    /// Runs `task` on the executor.
+impl Accepted<Executor> {
     fn spawn(self, task: impl Future<Output = Answer> + Send + 'static) {
-        self.executor.spawn(task_of(task, self.promise));
+        self.threads.spawn(task_of(task, self.promise));
     }
+}
 
-    /// Runs `job` on the pool.
+impl Accepted<Pool> {
     fn run(self, job: impl FnOnce() -> Answer + Send + 'static) {
-        self.executor.run_blocking(job_of(self.promise, job));
+        self.threads.run(job_of(self.promise, job));
     }
 }
 
@@ -154,9 +160,10 @@ async fn task_of(task: impl Future<Output = Answer>, promise: Promise) {
 }
 
 /// The same for a job.
-fn job_of(promise: Promise, job: impl FnOnce() -> Answer) -> impl FnOnce() {
-    move || {
+fn job_of(promise: Promise, job: impl FnOnce() -> Answer) -> impl FnOnce(&dyn Fn()) {
+    move |free| {
         let answer = job();
+        free();
         promise.keep(answer);
     }
 }
@@ -171,6 +178,9 @@ impl Drop for Queue {
         let contexts: Vec<Context> = self.shared.in_flight().1.values().cloned().collect();
         contexts.iter().for_each(Context::cancel);
         self.shared.inbox.close();
+        // What was not taken goes here and now: a thread that has just answered still
+        // holds what it lies in.
+        while self.shared.inbox.next(Some(Duration::ZERO)).is_some() {}
     }
 }
 
@@ -221,11 +231,32 @@ mod tests {
         }
     }
 
+    struct Held(#[allow(dead_code)] Arc<()>);
+
+    impl Reader for Held {
+        fn read(&mut self, _buf: &mut [u8]) -> Result<usize> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn what_was_not_taken_goes_with_the_queue() {
+        let queue = Queue::new().unwrap();
+        let accepted = queue.accept(1, &Context::none(), || Ok(())).unwrap();
+        let held_by_a_thread = queue.shared.clone();
+        let object = Arc::new(());
+        let reader: Box<dyn Reader> = Box::new(Held(object.clone()));
+        accepted.promise.keep((0, Ok(Outcome::Reader(reader))));
+        drop(queue);
+        assert_eq!(Arc::strong_count(&object), 1);
+        drop(held_by_a_thread);
+    }
+
     #[test]
     fn what_was_lent_to_a_call_that_never_ran_is_back_before_its_completion() {
         let queue = Queue::new().unwrap();
         let accept = |tag| {
-            let accepted = queue.accept(tag, &Context::none()).unwrap();
+            let accepted = queue.accept(tag, &Context::none(), || Ok(())).unwrap();
             (accepted.promise, Lent(queue.shared.clone()))
         };
         let code = || {

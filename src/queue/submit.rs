@@ -10,6 +10,7 @@ use crate::base::Base;
 use crate::context::Context;
 use crate::driver::{Driver, RedirectRequest, Writer};
 use crate::error::{Code, Error, Result};
+use crate::executor;
 use crate::lease::Taken;
 use crate::remote::{RemoteDriver, race};
 
@@ -24,15 +25,18 @@ macro_rules! verb {
         $queue:ident, $tag:ident, $driver:ident, $ctx:ident, $outcome:expr,
         |$d:ident, $c:ident| $blocking:expr, $remote:expr
     ) => {{
-        let accepted = $queue.accept($tag, $ctx)?;
-        let ($d, context) = ($driver.clone(), accepted.ctx.clone());
+        let $d = $driver.clone();
         if Driver::remote(&*$d).is_some() {
+            let accepted = $queue.accept($tag, $ctx, executor::current)?;
+            let context = accepted.ctx.clone();
             accepted.spawn(async move {
                 let $d: &dyn RemoteDriver = &*$d;
                 let $c = &context;
                 answer($remote.await, $outcome)
             });
         } else {
+            let accepted = $queue.accept($tag, $ctx, executor::pool)?;
+            let context = accepted.ctx.clone();
             accepted.run(move || {
                 let $d: &dyn Driver = &*$d;
                 let $c = &context;
@@ -50,11 +54,10 @@ macro_rules! on_handle {
         |$object:ident, $c:ident| $blocking:expr, |$remote:ident| $async:expr
     ) => {{
         let mut taken = $handle.take()?;
-        let is_remote = taken.object()?.remote().is_some();
-        // Nothing can fail from here on: a completion will come.
-        let accepted = $queue.accept($tag, $ctx)?;
-        let context = accepted.ctx.clone();
-        if is_remote {
+        // Nothing can fail once it is accepted: a completion will come.
+        if taken.object()?.remote().is_some() {
+            let accepted = $queue.accept($tag, $ctx, executor::current)?;
+            let context = accepted.ctx.clone();
             accepted.spawn(async move {
                 let $c = &context;
                 let work = async {
@@ -66,6 +69,8 @@ macro_rules! on_handle {
                 $finish(taken, answer)
             });
         } else {
+            let accepted = $queue.accept($tag, $ctx, executor::pool)?;
+            let context = accepted.ctx.clone();
             accepted.run(move || {
                 let $c = &context;
                 let answer = match taken.object() {

@@ -13,19 +13,32 @@ use crate::driver::{
 use crate::error::Result;
 use crate::executor;
 use crate::names::Names;
+use crate::runtime::Birth;
 
-pub struct Bridge(Arc<dyn RemoteDriver>);
+pub struct Bridge {
+    driver: Arc<dyn RemoteDriver>,
+    birth: Birth,
+}
 
 impl Bridge {
     pub fn new(driver: Arc<dyn RemoteDriver>) -> Bridge {
-        Bridge(driver)
+        Bridge { driver, birth: Birth::now() }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if self.birth.same_process().is_err() {
+            // As in `Kept`: one owner more than there are.
+            std::mem::forget(self.driver.clone());
+        }
     }
 }
 
 /// Runs one asynchronous verb with what it needs, all of it owned by the task.
 macro_rules! call {
     ($self:ident, $ctx:ident, |$driver:ident, $c:ident| $verb:expr) => {{
-        let ($driver, $c) = ($self.0.clone(), $ctx.clone());
+        let ($driver, $c) = ($self.driver.clone(), $ctx.clone());
         executor::block(async move {
             let ctx = &$c;
             let verb = async { $verb.await };
@@ -36,15 +49,15 @@ macro_rules! call {
 
 impl Driver for Bridge {
     fn name(&self) -> &str {
-        self.0.name()
+        self.driver.name()
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.driver.capabilities()
     }
 
     fn max_concurrency(&self) -> Option<usize> {
-        self.0.max_concurrency()
+        self.driver.max_concurrency()
     }
 
     fn get_content(&self, ctx: &Context, path: &str) -> Result<Vec<u8>> {
@@ -121,6 +134,6 @@ impl Driver for Bridge {
     }
 
     fn remote(&self) -> Option<&dyn RemoteDriver> {
-        Some(&*self.0)
+        Some(&*self.driver)
     }
 }

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 
+use super::kept::Kept;
 use super::{Chunks, Entries, Parts, RemoteReader, RemoteWalker, RemoteWriter, race};
 use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
@@ -13,18 +14,18 @@ use crate::executor;
 
 /// A reader whose waits end with `ctx`.
 pub fn reader(ctx: &Context, chunks: Box<dyn Chunks>) -> Box<dyn Reader> {
-    Box::new(BridgedReader { ctx: ctx.clone(), left: Bytes::new(), chunks: Some(chunks) })
+    Box::new(BridgedReader { ctx: ctx.clone(), left: Bytes::new(), chunks: Kept::new(chunks) })
 }
 
 /// A writer whose writes end with `ctx`.
 pub fn writer(ctx: &Context, parts: Box<dyn Parts>) -> Box<dyn Writer> {
     let size = parts.size();
-    Box::new(BridgedWriter { ctx: ctx.clone(), size, parts: Some(parts) })
+    Box::new(BridgedWriter { ctx: ctx.clone(), size, parts: Kept::new(parts) })
 }
 
 /// A walker whose steps end with `ctx`.
 pub fn walker(ctx: &Context, entries: Box<dyn Entries>) -> Box<dyn Walker> {
-    Box::new(BridgedWalker { ctx: ctx.clone(), entries: Some(entries) })
+    Box::new(BridgedWalker { ctx: ctx.clone(), entries: Kept::new(entries) })
 }
 
 /// The object was lent to a task that panicked.
@@ -41,7 +42,7 @@ macro_rules! lend {
             let outcome = race(&$c, async { $work.await }).await;
             ($lent, outcome)
         })?;
-        $place = Some(back);
+        $place.put_back(back);
         outcome
     }};
 }
@@ -50,7 +51,7 @@ struct BridgedReader {
     ctx: Context,
     /// Of the last chunk, what did not fit.
     left: Bytes,
-    chunks: Option<Box<dyn Chunks>>,
+    chunks: Kept<Box<dyn Chunks>>,
 }
 
 impl BridgedReader {
@@ -80,7 +81,7 @@ impl Reader for BridgedReader {
 impl RemoteReader for BridgedReader {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         if self.left.is_empty() {
-            let chunks = self.chunks.as_mut().ok_or_else(lost)?;
+            let chunks = self.chunks.get_mut().ok_or_else(lost)?;
             self.left = race(&self.ctx, chunks.chunk()).await?;
         }
         Ok(self.give(buf))
@@ -91,12 +92,12 @@ struct BridgedWriter {
     ctx: Context,
     /// What `parts` last had, for when it is lost.
     size: u64,
-    parts: Option<Box<dyn Parts>>,
+    parts: Kept<Box<dyn Parts>>,
 }
 
 impl BridgedWriter {
     fn parts(&mut self) -> Result<&mut Box<dyn Parts>> {
-        self.parts.as_mut().ok_or_else(lost)
+        self.parts.get_mut().ok_or_else(lost)
     }
 
     fn note_size(&mut self) {
@@ -123,7 +124,7 @@ impl Writer for BridgedWriter {
     }
 
     fn size(&self) -> u64 {
-        self.parts.as_ref().map_or(self.size, |parts| parts.size())
+        self.parts.get().map_or(self.size, |parts| parts.size())
     }
 
     fn commit(&mut self, ctx: &Context) -> Result<()> {
@@ -172,7 +173,7 @@ impl RemoteWriter for BridgedWriter {
 
 struct BridgedWalker {
     ctx: Context,
-    entries: Option<Box<dyn Entries>>,
+    entries: Kept<Box<dyn Entries>>,
 }
 
 impl Walker for BridgedWalker {
@@ -181,7 +182,7 @@ impl Walker for BridgedWalker {
     }
 
     fn skip_dir(&mut self) {
-        if let Some(entries) = &mut self.entries {
+        if let Some(entries) = self.entries.get_mut() {
             entries.skip_dir();
         }
     }
@@ -194,7 +195,7 @@ impl Walker for BridgedWalker {
 #[async_trait]
 impl RemoteWalker for BridgedWalker {
     async fn next(&mut self) -> Result<Option<FileInfo>> {
-        let entries = self.entries.as_mut().ok_or_else(lost)?;
+        let entries = self.entries.get_mut().ok_or_else(lost)?;
         race(&self.ctx, entries.next()).await
     }
 }

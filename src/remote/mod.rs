@@ -8,6 +8,7 @@
 
 mod bridge;
 mod handles;
+mod kept;
 
 pub use bridge::Bridge;
 pub use handles::{reader, walker, writer};

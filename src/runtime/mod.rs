@@ -1,12 +1,20 @@
 //! The life of the library in this process: its configuration, its first use, its
 //! shutdown, and what a fork leaves of it.
 
+mod per_process;
 #[allow(unsafe_code)]
 mod sys;
 
+pub use per_process::{PerProcess, copy};
+#[cfg(test)]
+pub use sys::in_child;
+pub use sys::{block_signals_for_good, with_signals_blocked};
+
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
@@ -24,19 +32,33 @@ pub struct Config {
     pub no_children: bool,
 }
 
-static CONFIG: Mutex<Option<Config>> = Mutex::new(None);
+static CONFIG: PerProcess<RwLock<Option<Config>>> = PerProcess::new(RwLock::new(None));
 static USED: AtomicBool = AtomicBool::new(false);
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static FORKS: AtomicU32 = AtomicU32::new(0);
-static AT_SHUTDOWN: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+static AT_SHUTDOWN: PerProcess<Mutex<Last>> = PerProcess::new(Mutex::new(BTreeMap::new()));
+
+type Last = BTreeMap<&'static str, fn()>;
 
 /// How often a shutdown looks whether the running calls have ended.
 const GLANCE: Duration = Duration::from_millis(1);
 
+/// A child starts with its parent's; with none, if that was changing at the fork.
+fn current() -> &'static RwLock<Option<Config>> {
+    CONFIG.get_or(|before| RwLock::new(copy(before).flatten()))
+}
+
+/// More are a mistake, and would not start anyway.
+const MOST_WORKERS: u32 = 1024;
+
 /// Sets the configuration, once and before the first driver is made.
 pub fn configure(config: Config) -> Result<()> {
-    let mut current = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
+    if config.worker_threads > MOST_WORKERS {
+        let detail = format!("worker_threads is above {MOST_WORKERS}");
+        return Err(Error::invalid_argument(detail));
+    }
+    let mut current = current().write().unwrap_or_else(PoisonError::into_inner);
     if USED.load(Ordering::Acquire) {
         return Err(Error::invalid_state("the library is in use already"));
     }
@@ -53,7 +75,7 @@ pub fn configure(config: Config) -> Result<()> {
 /// [`at_shutdown`] runs when nothing else does.
 pub fn shutdown(timeout: Duration) -> Result<()> {
     let end = Instant::now().checked_add(timeout);
-    let mut config = CONFIG.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut config = current().write().unwrap_or_else(PoisonError::into_inner);
     GENERATION.fetch_add(1, Ordering::SeqCst);
     *config = None;
     USED.store(false, Ordering::Release);
@@ -64,19 +86,28 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
         }
         thread::sleep(GLANCE);
     }
-    let last: Vec<fn()> = AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    last.iter().for_each(|run| run());
+    let last = AT_SHUTDOWN.get_or(|_| Mutex::default());
+    let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    last.values().for_each(|run| run());
     Ok(())
 }
 
-/// Has `run` called at the end of every shutdown.
-pub fn at_shutdown(run: fn()) {
-    AT_SHUTDOWN.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+/// Has `run`, known by its module, called at the end of every shutdown in this process.
+pub fn at_shutdown(module: &'static str, run: fn()) {
+    let last = AT_SHUTDOWN.get_or(|_| Mutex::default());
+    last.lock().unwrap_or_else(PoisonError::into_inner).insert(module, run);
+}
+
+/// Starts a thread of the library's own: named, and without the host's signals.
+pub fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let prefix = config().thread_name.unwrap_or_else(|| "sd".to_string());
+    let builder = thread::Builder::new().name(format!("{prefix}-{name}"));
+    with_signals_blocked(|| builder.spawn(run))
 }
 
 /// What was configured, or the defaults.
 pub fn config() -> Config {
-    CONFIG.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    current().read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
 }
 
 /// Work outside any driver that a shutdown waits for all the same.
@@ -99,33 +130,10 @@ impl Drop for Busy {
     }
 }
 
-/// A value of which a child of a fork has one of its own: what the parent's threads
-/// may have been in the middle of is left alone there.
-pub struct PerProcess<T: 'static> {
-    forks: u32,
-    value: T,
-    next: OnceLock<Box<PerProcess<T>>>,
-}
-
-impl<T: Default> PerProcess<T> {
-    pub const fn new(first: T) -> PerProcess<T> {
-        PerProcess { forks: 0, value: first, next: OnceLock::new() }
-    }
-
-    /// This process's.
-    pub fn get(&'static self) -> &'static T {
-        let now = forks();
-        let mut place = self;
-        while place.forks < now {
-            let fresh = || PerProcess { forks: now, value: T::default(), next: OnceLock::new() };
-            place = place.next.get_or_init(|| Box::new(fresh()));
-        }
-        &place.value
-    }
-}
-
-/// How many forks lie between the process that loaded the library and this one.
+/// A number for this process: it grows with every fork between the process that loaded
+/// the library and this one. From the first time it is asked for, forks are noticed.
 fn forks() -> u32 {
+    sys::on_fork_in_child(forked);
     FORKS.load(Ordering::Acquire)
 }
 
@@ -145,7 +153,6 @@ pub struct Birth {
 impl Birth {
     /// Now; from here on the library counts as used.
     pub fn now() -> Birth {
-        sys::on_fork_in_child(forked);
         USED.store(true, Ordering::Release);
         Birth { generation: GENERATION.load(Ordering::Acquire), forks: forks() }
     }
@@ -258,5 +265,24 @@ impl Drop for Inside<'_> {
                     _ => None,
                 },
             );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_reads_and_ends_its_configuration_whoever_was_setting_the_parents() {
+        let held = current().write().unwrap();
+        assert!(in_child(|| {
+            config();
+            at_shutdown("test", || ());
+            shutdown(Duration::ZERO).is_ok() && configure(Config::default()).is_ok()
+        }));
+        drop(held);
+        let held = AT_SHUTDOWN.get_or(|_| Mutex::default()).lock();
+        assert!(in_child(|| shutdown(Duration::ZERO).is_ok()));
+        drop(held);
     }
 }

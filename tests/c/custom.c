@@ -568,6 +568,7 @@ static void no_slot_is_called_in_a_child_of_a_fork(void)
 struct factory {
     int creates, frees;
     sd_driver_vtable give;
+    const sd_driver_vtable *instead;
     struct store *store;
 };
 
@@ -595,7 +596,7 @@ static sd_status create(void *user, const sd_context *ctx, const sd_params *para
     sd_buffer_free(json);
     *self = f->store = new_store();
     if (f->give.struct_size)
-        *vtable = &f->give;
+        *vtable = f->instead ? f->instead : &f->give;
     return SD_OK;
 }
 static void forget(void *user)
@@ -700,6 +701,40 @@ static void what_a_factory_gives_is_checked(void)
     CHECK(f.frees == 1);
 }
 
+static void what_comes_with_a_newer_vtable_is_freed(void)
+{
+    struct {
+        sd_driver_vtable known;
+        void *later;
+    } newer = {slots, &newer};
+    struct factory f = {.give = slots, .instead = &newer.known};
+    sd_driver *driver = NULL;
+    sd_error *err = NULL;
+    newer.known.struct_size = sizeof newer;
+    CHECK_STATUS(sd_factory_register("newer", &makes, &f, NULL), SD_OK);
+    CHECK_ERROR(sd_factory_create("newer", NULL, NULL, &driver, &err), SD_ERR_DRIVER);
+    end_store(f.store, 1);
+    newer.known.struct_size = 100000; /* whatever it is, it has a free */
+    CHECK_ERROR(sd_factory_create("newer", NULL, NULL, &driver, &err), SD_ERR_DRIVER);
+    end_store(f.store, 1);
+    CHECK(driver == NULL);
+    CHECK_STATUS(sd_runtime_shutdown(5000, NULL), SD_OK);
+}
+
+static void a_program_that_cannot_serve_frees_what_it_was_given(void)
+{
+    sd_factory_vtable v = makes;
+    struct factory f = {.give = slots};
+    close(3); /* where a host would be */
+    CHECK(sd_driver_main(0, NULL, "own", &v, &f) == 2 && f.frees == 1);
+    CHECK(sd_driver_main(0, NULL, "No Name", &v, &f) == 2 && f.frees == 2);
+    CHECK(sd_driver_main(0, NULL, NULL, &v, &f) == 2 && f.frees == 3);
+    CHECK(sd_driver_main(0, NULL, "\xff", &v, &f) == 2 && f.frees == 4);
+    v.create = NULL;
+    CHECK(sd_driver_main(0, NULL, "own", &v, &f) == 2 && f.frees == 5);
+    CHECK(f.creates == 0);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -726,5 +761,7 @@ int main(int argc, char **argv)
     RUN(a_name_can_be_added_again_after_shutdown);
     RUN(a_refused_registration_takes_nothing_over);
     RUN(what_a_factory_gives_is_checked);
+    RUN(what_comes_with_a_newer_vtable_is_freed);
+    RUN(a_program_that_cannot_serve_frees_what_it_was_given);
     return end_tests();
 }

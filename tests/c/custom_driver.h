@@ -288,7 +288,10 @@ static sd_status slot_redirect(void *self, const sd_context *ctx, const char *pa
         *out = sd_buffer_new("http://\xff", 8);
     else if (strcmp(path, "/none") != 0)
         *out = sd_buffer_new("http://x", 8);
-    return leave(s, SD_OK, err);
+    sd_status status = leave(s, SD_OK, err);
+    if (status != SD_OK)
+        sd_buffer_free(*out);
+    return status;
 }
 static void slot_reader_free(void *reader)
 {

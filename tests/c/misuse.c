@@ -258,8 +258,15 @@ static void the_factory_refuses_null_and_other_handles(void)
     if (h)
         REFUSED(sd_factory_create("inmemory", NULL, h, &out.driver, err_out));
     REFUSED(sd_factory_names(NULL, err_out));
+    REFUSED(sd_driver_wrap(driver, NULL, NULL, &out.driver, err_out));
+    REFUSED(sd_driver_wrap(driver, "\xff", NULL, &out.driver, err_out));
+    REFUSED(sd_driver_wrap(driver, "rewrite", NULL, NULL, err_out));
+    EACH_WRONG(params)
+    if (h)
+        REFUSED(sd_driver_wrap(driver, "rewrite", h, &out.driver, err_out));
     EACH_WRONG(driver)
     {
+        REFUSED(sd_driver_wrap(h, "rewrite", NULL, &out.driver, err_out));
         NEUTRAL(sd_driver_ref(h) == NULL);
         NEUTRAL(*sd_driver_name(h) == '\0');
     }

@@ -14,6 +14,9 @@ static void unknown_flags_are_refused_and_configure_nothing(void)
     options.thread_name = "\xff";
     CHECK_ERROR(sd_runtime_configure(&options, &err), SD_ERR_INVALID_ARGUMENT);
     options.thread_name = "test";
+    options.worker_threads = 1025;
+    CHECK_ERROR(sd_runtime_configure(&options, &err), SD_ERR_INVALID_ARGUMENT);
+    options.worker_threads = 1;
 }
 
 static void the_library_is_configured_once(void)

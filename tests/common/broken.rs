@@ -42,6 +42,7 @@ pub enum Defect {
     ResolvesDots,
     IgnoresContexts,
     PutsInTwoSteps,
+    StopsHalfWay,
     RedirectsToNowhere,
     KeepsTopDirectories,
     TouchesOthers,
@@ -83,6 +84,12 @@ impl Broken {
     }
 }
 
+/// Long enough to be cancelled meanwhile.
+fn half_way(ctx: &Context) -> Result<()> {
+    std::thread::sleep(std::time::Duration::from_millis(10));
+    ctx.status().map_err(|error| error.with_driver("inmemory"))
+}
+
 impl Driver for Broken {
     fn name(&self) -> &str {
         self.inner.name()
@@ -115,6 +122,11 @@ impl Driver for Broken {
             Defect::PutsInTwoSteps => {
                 self.inner.put_content(ctx, path, &data[..data.len() / 2])?;
                 std::thread::yield_now();
+                self.inner.put_content(ctx, path, data)
+            }
+            Defect::StopsHalfWay => {
+                self.inner.put_content(ctx, path, &data[..data.len() / 2])?;
+                half_way(ctx)?;
                 self.inner.put_content(ctx, path, data)
             }
             Defect::ResolvesDots => self.inner.put_content(ctx, &path.replace("/d/../", "/"), data),
@@ -171,6 +183,12 @@ impl Driver for Broken {
                 let data = self.inner.get_content(ctx, source)?;
                 self.inner.put_content(ctx, dest, &data)?;
                 self.inner.delete(ctx, source)
+            }
+            Defect::StopsHalfWay => {
+                let data = self.inner.get_content(ctx, source)?;
+                self.inner.delete(ctx, source)?;
+                half_way(ctx)?;
+                self.inner.put_content(ctx, dest, &data)
             }
             Defect::NamesTheDestination => {
                 self.inner.r#move(ctx, source, dest).map_err(|error| error.with_path(dest))

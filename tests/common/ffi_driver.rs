@@ -39,9 +39,30 @@ impl FfiDriver {
         // SAFETY: freed once, and not used again.
         unsafe { sd_params_free(parsed) };
         made?;
+        Ok(FfiDriver::new(driver, capabilities))
+    }
+
+    /// The driver under a middleware.
+    #[allow(dead_code)] // not every test program wraps one
+    pub fn wrap(&self, middleware: &str, params: &str, capabilities: Capabilities) -> FfiDriver {
+        let (middleware, params) = (c_text(middleware), c_text(params));
+        let (mut parsed, mut driver) = (null_mut(), null_mut());
+        // SAFETY: text, and places for results, that live through the call.
+        call(|err| unsafe { sd_params_from_json(params.as_ptr(), &mut parsed, err) }).unwrap();
+        // SAFETY: as above; the handles are live.
+        let wrapped = call(|err| unsafe {
+            sd_driver_wrap(self.driver, middleware.as_ptr(), parsed, &mut driver, err)
+        });
+        // SAFETY: freed once, and not used again.
+        unsafe { sd_params_free(parsed) };
+        wrapped.unwrap();
+        FfiDriver::new(driver, capabilities)
+    }
+
+    fn new(driver: *mut sd_driver, capabilities: Capabilities) -> FfiDriver {
         // SAFETY: a live driver.
         let name = unsafe { text(sd_driver_name(driver)) };
-        Ok(FfiDriver { driver, name, capabilities })
+        FfiDriver { driver, name, capabilities }
     }
 }
 

@@ -93,7 +93,7 @@ macro_rules! unexpected {
 macro_rules! outcome {
     ($call:expr, $pattern:pat => $value:expr) => {
         match $call?.1 {
-            $pattern => Ok($value),
+            $pattern => Ok::<_, storagedriver::error::Error>($value),
             _ => unexpected!(),
         }
     };

@@ -24,6 +24,25 @@ use storagedriver::params::Params;
 use storagedriver::remote::{self, Bridge, Chunks, Entries, Parts, RemoteDriver};
 use storagedriver::walk::EntriesWalker;
 
+/// What a process made. Only that process may drop it: locks of its connections may be
+/// held for ever in a child of a fork.
+struct Home(u32);
+
+impl Home {
+    fn here() -> Home {
+        Home(std::process::id())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.0 != std::process::id() {
+            eprintln!("dropped in a child of a fork");
+            std::process::abort();
+        }
+    }
+}
+
 /// How it is: the factory's "delayed" takes them as parameters.
 pub struct Settings {
     pub delay: Duration,
@@ -44,6 +63,8 @@ impl Default for Settings {
 #[derive(Default)]
 pub struct Control {
     delay_us: AtomicU64,
+    /// What each call does first, on whatever thread it runs.
+    on_call: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// Calls that wait for their answer now, if it takes time, and the most there were.
     pub waiting: AtomicUsize,
     pub most_waiting: AtomicUsize,
@@ -52,6 +73,10 @@ pub struct Control {
 impl Control {
     pub fn set_delay(&self, delay: Duration) {
         self.delay_us.store(delay.as_micros() as u64, Ordering::SeqCst);
+    }
+
+    pub fn on_call(&self, run: impl Fn() + Send + 'static) {
+        *self.on_call.lock().unwrap() = Some(Box::new(run));
     }
 
     /// Until so many calls wait for their answer.
@@ -68,6 +93,9 @@ impl Control {
             fn drop(&mut self) {
                 self.0.waiting.fetch_sub(1, Ordering::SeqCst);
             }
+        }
+        if let Some(run) = &*self.on_call.lock().unwrap() {
+            run();
         }
         let delay = self.delay_us.load(Ordering::SeqCst);
         if delay == 0 {
@@ -109,6 +137,7 @@ fn from_params(_: &Context, params: &Params) -> Result<Arc<dyn Driver>> {
 }
 
 struct Remote {
+    _home: Home,
     /// Local and quick: it answers within a step.
     store: Arc<dyn Driver>,
     settings: Settings,
@@ -119,7 +148,7 @@ impl Remote {
     fn new(settings: Settings, control: Arc<Control>) -> Remote {
         let store = Arc::new(Flat::new(false));
         control.set_delay(settings.delay);
-        Remote { store, settings, control }
+        Remote { _home: Home::here(), store, settings, control }
     }
 }
 
@@ -190,7 +219,10 @@ impl RemoteDriver for Remote {
         let (control, chunk) = (self.control.clone(), self.settings.chunk);
         let inner = Mutex::new(inner);
         let path = path.to_string();
-        Ok(remote::reader(ctx, Box::new(DelayedChunks { inner, control, chunk, path })))
+        Ok(remote::reader(
+            ctx,
+            Box::new(DelayedChunks { _home: Home::here(), inner, control, chunk, path }),
+        ))
     }
 
     async fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
@@ -199,7 +231,10 @@ impl RemoteDriver for Remote {
         let (control, part) = (self.control.clone(), self.settings.part);
         let inner = Mutex::new(inner);
         let held = Vec::new();
-        Ok(remote::writer(ctx, Box::new(DelayedParts { inner, control, part, held })))
+        Ok(remote::writer(
+            ctx,
+            Box::new(DelayedParts { _home: Home::here(), inner, control, part, held }),
+        ))
     }
 
     async fn walker(
@@ -211,7 +246,7 @@ impl RemoteDriver for Remote {
         self.control.trip().await;
         let inner = EntriesWalker::open(self.store.clone(), &Context::none(), path, options)?;
         let control = self.control.clone();
-        Ok(remote::walker(ctx, Box::new(DelayedEntries { inner, control })))
+        Ok(remote::walker(ctx, Box::new(DelayedEntries { _home: Home::here(), inner, control })))
     }
 }
 
@@ -219,6 +254,7 @@ impl RemoteDriver for Remote {
 // reference to what is `Send` only a future that is `Send`.
 
 struct DelayedChunks {
+    _home: Home,
     inner: Mutex<Box<dyn Reader>>,
     control: Arc<Control>,
     chunk: usize,
@@ -238,6 +274,7 @@ impl Chunks for DelayedChunks {
 }
 
 struct DelayedParts {
+    _home: Home,
     inner: Mutex<Box<dyn Writer>>,
     control: Arc<Control>,
     part: usize,
@@ -296,6 +333,7 @@ impl Parts for DelayedParts {
 }
 
 struct DelayedEntries {
+    _home: Home,
     inner: EntriesWalker,
     control: Arc<Control>,
 }

@@ -79,12 +79,19 @@ installed_is_whole() { # PREFIX
     local lib file
     lib=$(libdir "$1")
     for file in "$1/include/storagedriver.h" "$lib"/libstoragedriver.{a,so,so.1,so.1.0.0} \
-        "$lib/pkgconfig/storagedriver.pc" \
+        "$1/bin/registry-storage-filesystem" "$lib/pkgconfig/storagedriver.pc" \
         "$lib"/cmake/storagedriver/storagedriver{Config,ConfigVersion,Targets}.cmake; do
         [ -e "$file" ] || { echo "missing: $file"; return 1; }
     done
     [ "$(readlink "$lib/libstoragedriver.so")" = libstoragedriver.so.1 ] &&
         [ "$(readlink "$lib/libstoragedriver.so.1")" = libstoragedriver.so.1.0.0 ]
+}
+
+program_finds_its_library() { # PREFIX: and says that nobody has started it
+    local said status=0
+    said=$(env -u LD_LIBRARY_PATH "$1/bin/registry-storage-filesystem" 2>&1) || status=$?
+    echo "$said"
+    [ $status -eq 2 ] && [[ $said == *"descriptor 3"* ]]
 }
 
 names_no_path_of() { # FOLDER PREFIX: no installed text file names the build or the source
@@ -104,6 +111,7 @@ use() { # NAME PREFIX
     local lib
     lib=$(libdir "$2")
     check "$1/files" installed_is_whole "$2"
+    check "$1/program_finds_its_library" program_finds_its_library "$2"
     check "$1/pkg-config_shared_builds" with_pkg_config "$2" shared "$work/$1-shared"
     check "$1/pkg-config_shared_runs" runs "$lib" "$work/$1-shared"
     check "$1/pkg-config_shared_needs_the_soname" needs "$work/$1-shared" yes

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses a part of it
 
 pub mod header;
+pub mod program;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,7 +2,6 @@
 //! listings leave them out by the grammar alone.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,11 +23,11 @@ const NAME_MAX: usize = 255;
 
 /// A name that no other file has, short of bad luck; `O_EXCL` sees to the rest.
 pub fn temporary() -> String {
-    static SEED: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let seed = SEED.get_or_init(|| RandomState::new().hash_one(std::process::id()));
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMPORARY}{:016x}", seed.wrapping_add(number))
+    // A child of a fork has the same numbers and the same random state.
+    let hash = RandomState::new().hash_one((std::process::id(), number));
+    format!("{TEMPORARY}{hash:016x}")
 }
 
 /// Where an upload to `name` waits beside committed content. The same in every
@@ -123,6 +122,16 @@ mod tests {
         assert_ne!(temporary(), temporary());
         let long = "x".repeat(254);
         assert_ne!(staged(&format!("{long}a")), staged(&format!("{long}b")));
+    }
+
+    #[test]
+    fn a_child_of_a_fork_makes_other_names_than_its_parent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = || folder.path().join(temporary());
+        assert!(crate::runtime::in_child(|| {
+            (0..100).all(|_| std::fs::File::create_new(file()).is_ok())
+        }));
+        assert!((0..100).all(|_| !file().exists()));
     }
 
     #[test]

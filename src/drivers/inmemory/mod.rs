@@ -239,3 +239,29 @@ impl Writer for MemoryWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wrapper of every driver looks at the context before a call; here it has
+    /// ended right after.
+    #[test]
+    fn a_call_that_is_cancelled_while_it_runs_runs_to_its_end() {
+        let ctx = Context::new(&Context::none());
+        ctx.cancel();
+        let driver = InMemory::default();
+        driver.put_content(&ctx, "/a", b"content").unwrap();
+        driver.r#move(&ctx, "/a", "/d/a").unwrap();
+        let mut writer = driver.writer(&ctx, "/d/a", true).unwrap();
+        writer.write(b", and more").unwrap();
+        writer.close(&ctx).unwrap();
+        let mut writer = driver.writer(&ctx, "/d/a", true).unwrap();
+        writer.commit(&ctx).unwrap();
+        assert_eq!(driver.get_content(&ctx, "/d/a").unwrap(), b"content, and more");
+        let mut writer = driver.writer(&ctx, "/d/b", false).unwrap();
+        writer.cancel(&ctx).unwrap();
+        driver.delete(&ctx, "/d").unwrap();
+        assert!(driver.list(&ctx, "/").unwrap().is_empty());
+    }
+}

@@ -10,9 +10,9 @@ use super::super::custom::sd_factory_vtable;
 use super::super::handle::Lent;
 use super::super::params::{ParamsValue, sd_params};
 use super::answer::{self, wrong};
-use super::{CustomDriver, check, slot};
+use super::{CustomDriver, checked, slot};
 use crate::context::Context;
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::params::Params;
 
 pub struct CustomFactory {
@@ -34,6 +34,11 @@ impl CustomFactory {
         CustomFactory { name: name.to_string(), vtable, user, owns: AtomicBool::new(true) }
     }
 
+    pub fn named(mut self, name: &str) -> CustomFactory {
+        self.name = name.to_string();
+        self
+    }
+
     /// Leaves `user` to the caller.
     pub fn disown(&self) {
         self.owns.store(false, Ordering::Release);
@@ -50,21 +55,21 @@ impl CustomFactory {
             // SAFETY: the driver keeps the header's promises; so are these arguments.
             unsafe { run(self.user, ctx, params, &mut vtable, &mut object, err) }
         })?;
-        // SAFETY: the driver promises a vtable that starts with its size.
-        let vtable = unsafe { boundary::answered(|c| c.sized(vtable)) };
-        let vtable = vtable.map_err(|error| match error.code() {
-            Code::InvalidArgument => wrong(SLOT, format_args!("gave a vtable: {}", error.detail())),
-            _ => error,
-        })?;
-        let vtable = vtable.ok_or_else(|| wrong(SLOT, "answered success without a vtable"))?;
-        if let Err(error) = check(&vtable) {
-            if let Some(free) = vtable.free {
-                // SAFETY: `create` gave both, and nobody else will use them.
-                unsafe { free(object) };
-            }
-            return Err(wrong(SLOT, format_args!("gave a vtable: {}", error.detail())));
+        if vtable.is_null() {
+            return Err(wrong(SLOT, "answered success without a vtable"));
         }
-        Ok(CustomDriver::new(&self.name, vtable, object))
+        // SAFETY: the driver promises a vtable that starts with its size.
+        let refused = match unsafe { boundary::answered(|c| checked(c, vtable)) } {
+            Ok(vtable) => return Ok(CustomDriver::new(&self.name, vtable, object)),
+            Err(refused) => refused,
+        };
+        // SAFETY: the same promise.
+        let known = unsafe { boundary::answered(|c| c.known_part(vtable)) };
+        if let Some(free) = known.and_then(|vtable| vtable.free) {
+            // SAFETY: `create` gave both, and nobody else will use them.
+            unsafe { free(object) };
+        }
+        Err(wrong(SLOT, format_args!("gave a vtable: {}", refused.detail())))
     }
 }
 

@@ -2,6 +2,7 @@
 //! kernel and by hand. Promises that need another process are in
 //! tests/filesystem.rs.
 
+mod cancelled;
 mod confinement;
 mod content;
 mod trees;

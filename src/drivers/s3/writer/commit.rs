@@ -1,0 +1,147 @@
+//! The three ways in which a session ends.
+
+use super::flights::ended;
+use super::{Head, Part, Result, Upload};
+use crate::error::Error;
+
+/// How often an upload is aborted while parts of it still arrive.
+const ABORTS: usize = 3;
+
+impl Upload {
+    /// Makes everything the content of the key.
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        // First, or a later append could take one of them for the upload that goes on.
+        self.abort_stale().await?;
+        if !self.rope.is_empty() {
+            self.ground().await?;
+        }
+        let small = self.rope.len() as u64 <= self.plan.limits().max_part;
+        if self.base.is_some() && self.rope.is_empty() && !self.flights.any() {
+            // The content as it is, beside which an upload may have been begun.
+            if let Some(id) = self.target.id.get() {
+                self.target.bucket.abort_upload(&self.target.key, id).await?;
+            }
+        } else if !self.has_upload() && self.base.is_none() && small {
+            self.target.bucket.put(&self.target.key, self.rope.pieces()).await?;
+        } else {
+            let nothing = self.parts.is_empty() && self.rope.is_empty();
+            self.flush(nothing || self.is_covering()).await?;
+            let parts: Vec<Part> = self.parts.values().chain(&self.tail).cloned().collect();
+            self.complete(&parts).await?;
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Completes the upload from these parts.
+    pub(super) async fn complete(&self, parts: &[Part]) -> Result<Head> {
+        let size = parts.iter().map(|part| part.size).sum();
+        let target = &self.target;
+        let id = target.id().await?;
+        match target.bucket.complete_upload(&target.key, id, parts).await {
+            Ok(Some(done)) => Ok(Head { size, etag: done.etag, ..Head::default() }),
+            Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+            // It may have happened. Whether it has is asked, since what is complete
+            // must be called so.
+            Err(error) if is_ambiguous(&error) => {
+                match target.bucket.list_parts(&target.key, id).await {
+                    Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The object, if it is what completing these parts has made. The ETag of such an
+    /// object ends with the number of its parts on the services that follow Amazon's.
+    async fn completed_before(&self, size: u64, parts: usize) -> Result<Option<Head>> {
+        let head = self.target.bucket.head(&self.target.key).await?;
+        Ok(head.filter(|head| {
+            let count = head.etag.trim_matches('"').rsplit_once('-').map(|(_, count)| count);
+            head.size == size && count.is_none_or(|count| count == parts.to_string())
+        }))
+    }
+
+    /// Keeps everything in the upload, where any process finds it.
+    pub(super) async fn suspend(&mut self) -> Result<()> {
+        // What a process that died has left is put right even if nothing was written, since
+        // Distribution would count it wrong.
+        if self.gap || self.base.is_some() && self.target.id.initialized() {
+            self.ground().await?;
+        }
+        let others = self.fresh.then(|| {
+            let target = self.target.clone();
+            tokio::spawn(async move { target.bucket.list_uploads(&target.key).await })
+        });
+        if !self.rope.is_empty() || self.flights.any() {
+            self.flush(self.is_covering()).await?;
+        } else if !self.has_upload() && self.base.is_none() {
+            self.begin().await?;
+        }
+        if let Some(others) = others {
+            let own = self.target.id.get();
+            let others = others.await.map_err(|_| stopped())??;
+            let others = others.into_iter().map(|upload| upload.id);
+            self.stale = others.filter(|id| Some(id) != own).collect();
+        }
+        self.abort_stale().await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// An upload without a byte. Beside content it has an empty part, by which it can
+    /// be told from one that is to begin with that content.
+    async fn begin(&mut self) -> Result<()> {
+        let there = (!self.nothing_there).then(|| {
+            let target = self.target.clone();
+            tokio::spawn(async move { target.bucket.head(&target.key).await })
+        });
+        self.target.id().await?;
+        if let Some(there) = there {
+            let there = there.await.map_err(|_| stopped())??;
+            if there.is_some_and(|head| head.size > 0) {
+                return self.flush(true).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn abort_stale(&mut self) -> Result<()> {
+        while let Some(id) = self.stale.last() {
+            self.target.bucket.abort_upload(&self.target.key, id).await?;
+            self.stale.pop();
+        }
+        Ok(())
+    }
+
+    /// Ends every upload on the key. Committed content stays as it is.
+    pub(super) async fn discard(&mut self) -> Result<()> {
+        let flying = self.flights.abandon().await;
+        self.rope.clear();
+        let target = &self.target;
+        for upload in target.bucket.list_uploads(&target.key).await? {
+            target.bucket.abort_upload(&target.key, &upload.id).await?;
+        }
+        // A part that was on the wire may have arrived behind the abort, and stay.
+        if let Some(id) = target.id.get().filter(|_| flying) {
+            for _ in 0..ABORTS {
+                if target.bucket.list_parts(&target.key, id).await?.is_none() {
+                    break;
+                }
+                target.bucket.abort_upload(&target.key, id).await?;
+            }
+        }
+        self.forget();
+        Ok(())
+    }
+}
+
+/// Whether the service may have done what it was asked for all the same.
+fn is_ambiguous(error: &Error) -> bool {
+    error.is_retryable() || error.http_status() == 0 || error.http_status() >= 500
+}
+
+fn stopped() -> Error {
+    Error::new(crate::error::Code::Internal, "a request of the library ended in a panic")
+}
