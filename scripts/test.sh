@@ -16,6 +16,8 @@ logs=target/test-logs
 build=build
 venv=$PWD/target/s3-venv # servers and clients from PyPI
 jobs=$(nproc)
+# For runs that look at memory: the network drivers have no unsafe code.
+local_drivers="--locked;--no-default-features;--features=inmemory,filesystem"
 valgrind=(valgrind --quiet --fair-sched=yes --error-exitcode=9 --leak-check=full
     --show-leak-kinds=definite --errors-for-leak-kinds=definite)
 
@@ -153,20 +155,21 @@ t_s3_peers() {
 t_sanitizer() {
     have_c_tests
     export RUSTC_BOOTSTRAP=1 # the sanitizer is not stable; only this crate is instrumented
-    cmake -S . -B target/asan/cmake -DSTORAGEDRIVER_CARGO_PROFILE=dev \
-        -DSTORAGEDRIVER_CARGO_TARGET_DIR="$PWD/target/asan" \
+    cmake -S . -B target/asan -DSTORAGEDRIVER_CARGO_PROFILE=dev \
+        -DSTORAGEDRIVER_CARGO_TARGET_DIR="$PWD/target/local" \
+        -DSTORAGEDRIVER_CARGO_FLAGS="$local_drivers" \
         -DSTORAGEDRIVER_RUSTC_FLAGS="-Zsanitizer=address;--cfg;storagedriver_misread" \
         -DSTORAGEDRIVER_C_TESTS_STATIC=ON -DSTORAGEDRIVER_EXAMPLES=OFF \
         -DSTORAGEDRIVER_C_TEST_FLAGS="-fsanitize=address,undefined;-fno-sanitize-recover=all"
-    cmake --build target/asan/cmake --parallel "$jobs" --target c_tests misread
+    cmake --build target/asan --parallel "$jobs" --target c_tests misread
     local said
-    if said=$(target/asan/cmake/tests/c/misread 2>&1); then
+    if said=$(target/asan/tests/c/misread 2>&1); then
         die "the sanitizer does not see the crate: a read out of bounds went unnoticed"
     fi
     grep -q 'AddressSanitizer: heap-buffer-overflow' <<<"$said" || die "no report: $said"
     grep -q 'in storagedriver_misread src/ffi/misread.rs' <<<"$said" || die "elsewhere: $said"
     echo "the sanitizer reports the deliberate fault in src/ffi/misread.rs"
-    ctest --test-dir target/asan/cmake --output-on-failure --no-tests=error
+    ctest --test-dir target/asan --output-on-failure --no-tests=error
 }
 
 t_fuzz() {
@@ -176,6 +179,8 @@ t_fuzz() {
 t_valgrind() {
     have_c_tests
     cmake -S . -B target/valgrind -DSTORAGEDRIVER_CARGO_PROFILE=dev \
+        -DSTORAGEDRIVER_CARGO_TARGET_DIR="$PWD/target/local" \
+        -DSTORAGEDRIVER_CARGO_FLAGS="$local_drivers" \
         -DSTORAGEDRIVER_RUSTC_FLAGS="--cfg;storagedriver_no_openat2" \
         -DSTORAGEDRIVER_EXAMPLES=OFF \
         -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${valgrind[*]}")"

@@ -247,6 +247,8 @@ impl Writer for FullUpload {
 
 impl Drop for FullUpload {
     fn drop(&mut self) {
+        // Long enough to be missed by a host that is told too early.
+        std::thread::sleep(Duration::from_millis(50));
         self.dropped.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -163,10 +163,11 @@ impl Stream {
                     }
                 }
                 Some(Event::Release) => {
+                    // First closed, then said to be: the host may open the path again.
+                    *work = Work::Ended;
                     if !lock(&self.inbox).ended {
                         self.fail(server, &Error::new(Code::Cancelled, "released"), true);
                     }
-                    *work = Work::Ended;
                 }
                 None => self.pump(server, &mut work),
             }
