@@ -142,9 +142,9 @@ pub async fn front(mut body: Incoming, limit: usize) -> Bytes {
 pub async fn collect_vec(mut body: Incoming, limit: usize, spare: usize) -> Result<Vec<u8>> {
     too_large(&body, body.left(), limit)?;
     let mut all = Vec::new();
-    // No memory is used before there is something in it.
-    let room = usize::try_from(body.left().unwrap_or(0)).unwrap_or(usize::MAX);
-    reserve(&mut all, room.saturating_add(spare))?;
+    // No memory is used before there is something in it; more than this needs proof.
+    let room = body.left().unwrap_or(0).min(1 << 30) as usize;
+    reserve(&mut all, room + spare)?;
     while let Some(chunk) = body.chunk().await? {
         too_large(&body, Some((all.len() + chunk.len()) as u64), limit)?;
         reserve(&mut all, chunk.len() + spare)?;

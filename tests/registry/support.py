@@ -86,13 +86,14 @@ class RegistryCase(unittest.TestCase):
     """A fresh server and store for each test; it must end clean, or the test fails."""
 
     options = ()  # of the server
+    env = None  # its own variables
 
     def setUp(self):
         self.top = tempfile.mkdtemp(prefix="registry-test-")
         self.addCleanup(shutil.rmtree, self.top)
         self.root = os.path.join(self.top, "root")
         self.outside = os.path.join(self.top, "outside")
-        self.server = Server(self.root, *self.options)
+        self.server = Server(self.root, *self.options, env=self.env)
 
     def tearDown(self):
         code = self.server.stop()
@@ -104,7 +105,7 @@ class RegistryCase(unittest.TestCase):
     def restart(self, how=signal.SIGTERM):
         self.server.stop(how)
         self.server.errors.close()
-        self.server = Server(self.root, *self.options)
+        self.server = Server(self.root, *self.options, env=self.env)
 
     def on_disk(self, *parts):
         return os.path.join(self.root, "docker/registry/v2", *parts)
