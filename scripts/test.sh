@@ -86,7 +86,7 @@ t_rust() {
         name=$(basename "${file%/main.rs}" .rs)
         case $name in header | architecture | abi | s3) ;; *) targets+=(--test "$name") ;; esac
     done
-    cargo test --locked "${targets[@]}"
+    cargo test --locked --no-fail-fast "${targets[@]}"
 }
 
 t_model() {

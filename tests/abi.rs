@@ -31,12 +31,10 @@ fn every_symbol_carries_its_version() {
 
 #[test]
 fn development_library_exports_the_same_functions() {
-    assert_same(
-        "the development library",
-        &exported(&development()),
-        "the header",
-        &header_functions(),
-    );
+    let mut exported = exported(&development());
+    // A crate below AWS's has a C interface of its own; the map hides it in the shipped one.
+    exported.retain(|name| !name.starts_with("crc_fast_"));
+    assert_same("the development library", &exported, "the header", &header_functions());
 }
 
 #[test]

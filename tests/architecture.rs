@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("executor", &["observe", "runtime"]),
     ("remote", &["executor", "runtime"]),
     ("http", &["executor", "observe", "remote", "runtime"]),
-    ("drivers", &["http", "observe", "remote"]),
+    ("drivers", &["http", "observe", "remote", "runtime"]),
     ("middleware", &["remote"]),
     ("factory", &["base", "child", "drivers", "middleware", "runtime"]),
     ("conformance", &["walk", "stream"]),

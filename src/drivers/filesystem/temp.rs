@@ -2,6 +2,7 @@
 //! listings leave them out by the grammar alone.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::errno::Sys;
 use super::list::read_directory;
 use crate::path;
+use crate::runtime::PerProcess;
 
 /// A temporary lives for as long as one call, or is locked by an open upload. A
 /// call that is this slow and loses its temporary notices and starts anew.
@@ -24,10 +26,12 @@ const NAME_MAX: usize = 255;
 /// A name that no other file has, short of bad luck; `O_EXCL` sees to the rest.
 pub fn temporary() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    // A child of a fork has the same numbers.
+    static SEED: PerProcess<OnceLock<u64>> = PerProcess::new(OnceLock::new());
+    let seed = SEED.get_or(|_| OnceLock::new());
+    let seed = seed.get_or_init(|| RandomState::new().hash_one(std::process::id()));
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    // A child of a fork has the same numbers and the same random state.
-    let hash = RandomState::new().hash_one((std::process::id(), number));
-    format!("{TEMPORARY}{hash:016x}")
+    format!("{TEMPORARY}{:016x}", seed.wrapping_add(number))
 }
 
 /// Where an upload to `name` waits beside committed content. The same in every
