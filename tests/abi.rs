@@ -168,9 +168,9 @@ fn shipped() -> &'static PathBuf {
         assert!(have("cmake"), "install cmake, then: cmake -B build && cmake --build build");
         let build = root().join("build");
         if !build.join("CMakeCache.txt").exists() {
-            run(Command::new("cmake").arg("-S").arg(root()).arg("-B").arg(&build));
+            run(building("cmake").arg("-S").arg(root()).arg("-B").arg(&build));
         }
-        run(Command::new("cmake").arg("--build").arg(&build).args(["--target", "storagedriver"]));
+        run(building("cmake").arg("--build").arg(&build).args(["--target", "storagedriver"]));
         build.join("libstoragedriver.so")
     })
 }
@@ -179,12 +179,25 @@ fn shipped() -> &'static PathBuf {
 fn development() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let library = BUILT.get_or_init(|| {
-        run(Command::new(env!("CARGO")).args(["build", "--lib"]).current_dir(root()));
+        run(building(env!("CARGO")).args(["build", "--lib"]).current_dir(root()));
         // This program is target/debug/deps/abi-…
         let program = std::env::current_exe().unwrap();
         program.ancestors().nth(2).unwrap().join("libstoragedriver.so")
     });
     library.clone()
+}
+
+/// Without what cargo told this test of its package: ring would be built anew for it,
+/// and all that stands on ring.
+fn building(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
 }
 
 fn assert_same(left_name: &str, left: &Names, right_name: &str, right: &Names) {

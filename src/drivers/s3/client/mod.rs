@@ -18,6 +18,7 @@ mod transport;
 mod types;
 mod uploads;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub use sign::DayKey;
 pub use types::{
     Completed, Head, LIMITS, ListPage, ListRequest, MAX_SINGLE, Object, Part, Upload, same_etag,
 };
+
+const BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Of what is stored.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
@@ -65,6 +68,12 @@ struct Inner {
     log: Log,
 }
 
+/// The certificates that every AWS program is told to trust.
+fn bundle() -> Option<(String, PathBuf)> {
+    let path = std::env::var_os(BUNDLE).filter(|path| !path.is_empty())?;
+    Some((BUNDLE.to_string(), path.into()))
+}
+
 impl Client {
     /// Makes no request.
     pub fn new(parameters: Parameters) -> Result<Client> {
@@ -73,8 +82,14 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(&parameters.user_agent);
         }
-        let options =
-            Options { skip_verify: parameters.skip_verify, user_agent, ..Options::default() };
+        let options = Options {
+            connect_timeout: parameters.connect_timeout,
+            stall_timeout: parameters.stall_timeout,
+            skip_verify: parameters.skip_verify,
+            bundles: bundle().into_iter().collect(),
+            user_agent,
+            ..Options::default()
+        };
         let engine = Engine::new(&options)?;
         let place = Place::of(&parameters)?;
         engine.check(&place.uri()?)?;
