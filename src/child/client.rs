@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::frame::Kind;
 use super::handles::{ChildReader, ChildWalker, ChildWriter};
-use super::link::{Expect, Stream};
 use super::message::{self, Operations, Request};
 use super::session::Session;
+use super::stream::Stream;
+use super::table::Expect;
 use crate::context::Context;
 use crate::driver::{
     Capabilities, Driver, FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer,

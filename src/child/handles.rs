@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use super::client::no_answer;
 use super::frame::{Kind, PIECE, WINDOW};
-use super::link::Stream;
 use super::message::{self, Request};
+use super::stream::Stream;
 use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Error, Result};

@@ -1,0 +1,167 @@
+//! One call, or one thing that stays open, on a connection.
+
+use std::sync::Arc;
+
+use super::frame::{Header, Kind, MAX_BODY, PIECE};
+use super::link::{Link, lock};
+use super::message::Request;
+use super::table::{Entry, Expect, Incoming};
+use crate::context::Context;
+use crate::error::{Code, Error, Result};
+
+/// A stream in use. Dropped before its end, the driver is told to forget it.
+pub struct Stream {
+    link: Arc<Link>,
+    id: u32,
+    forget: Kind,
+}
+
+impl Stream {
+    /// For one call.
+    pub fn call(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
+        // What is in the middle of sending something waits for credit that never comes.
+        let forget = if expect.contents { Kind::Release } else { Kind::Cancel };
+        Stream::open(link, expect, forget)
+    }
+
+    /// For what stays open.
+    pub fn handle(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
+        Stream::open(link, expect, Kind::Release)
+    }
+
+    fn open(link: &Arc<Link>, expect: Expect, forget: Kind) -> Result<Stream> {
+        Ok(Stream { id: link.open(expect)?, link: link.clone(), forget })
+    }
+
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    fn with_entry<T>(&self, change: impl FnOnce(&mut Entry) -> T) -> Result<T> {
+        self.link.birth.same_process()?;
+        let mut table = lock(&self.link.table);
+        let entry = table.streams.get_mut(&self.id);
+        entry.map(change).ok_or_else(|| Error::new(Code::Internal, "the stream is gone"))
+    }
+
+    /// Says that the stream is an upload to a path.
+    pub fn uploads_to(&self, path: &str) -> Result<()> {
+        self.with_entry(|entry| entry.path = Some(path.to_string()))
+    }
+
+    pub fn request(&self, ctx: &Context, request: Request) -> Result<()> {
+        self.request_with(ctx, request, None)
+    }
+
+    /// A request and the first of its contents, or all of it (`true`), in one go.
+    pub fn request_with(
+        &self,
+        ctx: &Context,
+        request: Request,
+        contents: Option<(&[u8], bool)>,
+    ) -> Result<()> {
+        let body = request.finish(ctx)?;
+        let header = Header::new(Kind::Request, self.id, body.len()).encode();
+        // Before it is sent: the answer may be quick.
+        let before = self.with_entry(|entry| {
+            let before = (entry.sent, entry.asked);
+            (entry.sent, entry.asked) = (true, true);
+            if let Some((data, _)) = contents {
+                entry.credit = entry.credit.saturating_sub(data.len() as u64);
+            }
+            before
+        })?;
+        let mut begun = false;
+        let outcome = match contents {
+            None => self.link.send(ctx, &[&header, &body], &mut begun),
+            Some((data, end)) => {
+                let second = Header::new(Kind::Data, self.id, data.len()).ending(end).encode();
+                self.link.send(ctx, &[&header, &body, &second, data], &mut begun)
+            }
+        };
+        if outcome.is_err() && !begun {
+            self.with_entry(|entry| (entry.sent, entry.asked) = before)?;
+        }
+        outcome
+    }
+
+    /// The next frame; an error of the driver's as an error. `None`: the stream has
+    /// ended.
+    pub fn next(&self, ctx: &Context) -> Result<Option<Incoming>> {
+        let incoming = self.link.wait(self.id, ctx, |entry| {
+            let incoming = entry.queue.pop_front()?;
+            entry.queued -= incoming.body.len().min(entry.queued);
+            Some(incoming)
+        })?;
+        Ok(incoming)
+    }
+
+    /// How much may be sent, at least a byte; `Err` if there is no use.
+    fn credit(&self, ctx: &Context) -> Result<u64> {
+        let found = self.link.wait(self.id, ctx, |entry| {
+            if let Some(error) = &entry.broken {
+                return Some(Err(error.clone()));
+            }
+            // An answer to what was not finished: the driver wants no more.
+            if !entry.queue.is_empty() {
+                return Some(Ok(0));
+            }
+            (entry.credit > 0).then_some(Ok(entry.credit))
+        })?;
+        found.unwrap_or(Ok(0))
+    }
+
+    /// Sends as much of `data` as one frame and the credit allow, and says how much
+    /// that was; 0 if the driver has answered already. `end`: nothing follows.
+    pub fn send(&self, ctx: &Context, data: &[u8], end: bool) -> Result<usize> {
+        let credit = if data.is_empty() { 0 } else { self.credit(ctx)? };
+        let count = data.len().min(usize::try_from(credit).unwrap_or(usize::MAX));
+        let count = count.min(PIECE).min(MAX_BODY);
+        if count == 0 && !data.is_empty() {
+            return Ok(0);
+        }
+        self.with_entry(|entry| entry.credit -= (count as u64).min(entry.credit))?;
+        let piece = data.get(..count).unwrap_or_default();
+        let header = Header::new(Kind::Data, self.id, count).ending(end && count == data.len());
+        self.link.send(ctx, &[&header.encode(), piece], &mut false)?;
+        Ok(count)
+    }
+
+    /// Why writes fail, if the driver has said so.
+    pub fn broken(&self) -> Option<Error> {
+        self.with_entry(|entry| entry.broken.clone()).ok().flatten()
+    }
+
+    /// Allows the driver to send this much more.
+    pub fn allow(&self, bytes: u32) {
+        let ended = self.with_entry(|entry| {
+            entry.allowed += u64::from(bytes);
+            entry.ended
+        });
+        if let Ok(false) = ended {
+            self.link.send_soon(Header::new(Kind::Credit, self.id, 0).with_arg(bytes));
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The locks may be held for ever there.
+        if self.link.birth.same_process().is_err() {
+            return;
+        }
+        let mut table = lock(&self.link.table);
+        let table_ref = &mut *table;
+        let Some(entry) = table_ref.streams.get_mut(&self.id) else { return };
+        if entry.ended || !entry.sent || table_ref.dead.is_some() {
+            table_ref.streams.remove(&self.id);
+            return;
+        }
+        entry.abandoned = true;
+        entry.queue.clear();
+        entry.queued = 0;
+        table_ref.abandoned += 1;
+        drop(table);
+        self.link.send_soon(Header::new(self.forget, self.id, 0));
+    }
+}
