@@ -243,7 +243,8 @@ fn a_program_that_does_not_say_hello_in_time_is_refused_and_ended() {
 fn the_program_gets_four_descriptors_and_no_arguments() {
     // Descriptors that a careless host leaves open.
     let careless: Vec<_> = (0..20).map(|_| rustix::io::dup(std::io::stdin()).unwrap()).collect();
-    let script = "ls /proc/$$/fd | grep -v '^1[0-9]$'; readlink /proc/$$/fd/0; \
+    // Without a pipe, whose ends the shell would have open meanwhile.
+    let script = "ls /proc/$$/fd >$0.fds; grep -v '^1[0-9]$' $0.fds; readlink /proc/$$/fd/0; \
                   echo $# arguments; exit 1";
     let error = create_script(script, r#"{"secret":"sesame"}"#).err().unwrap();
     // A shell keeps its script open above 9.
