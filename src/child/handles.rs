@@ -94,8 +94,8 @@ pub struct ChildWriter {
     failed: Option<Error>,
     /// A request whose answer the caller did not wait for.
     unanswered: Option<&'static str>,
-    /// The request that ended the upload.
-    over: Option<&'static str>,
+    /// The request that ended the upload, and what came of it.
+    over: Option<(&'static str, Result<()>)>,
 }
 
 impl ChildWriter {
@@ -152,48 +152,24 @@ impl ChildWriter {
         Ok(())
     }
 
-    /// The answer to the last request, with the size that it tells. If the context ends
-    /// first, the answer may still come.
-    fn settle(&mut self, ctx: &Context) -> Result<u64> {
+    /// The answer to the last request, if one is to come. If the context ends first, it
+    /// may still come.
+    fn settle(&mut self, ctx: &Context) -> Result<()> {
+        let Some(op) = self.unanswered else { return Ok(()) };
         let incoming = self.stream.next(ctx)?.ok_or_else(no_answer)?;
-        let asked = self.unanswered.take();
+        self.unanswered = None;
         if incoming.kind == Kind::Error {
             return Err(message::error_from(&incoming.body));
         }
-        self.over = asked;
-        let size = message::number(&message::parse(&incoming.body)?, "size");
-        size.ok_or_else(|| message::wrong("an upload without its size"))
+        let outcome = self.check(op, &incoming.body);
+        self.over = Some((op, outcome.clone()));
+        outcome
     }
 
-    fn finish(&mut self, op: &'static str, ctx: &Context) -> Result<()> {
-        if let Some(earlier) = self.unanswered {
-            match self.settle(ctx) {
-                Ok(size) => self.size = size,
-                Err(error) if self.unanswered.is_some() => return Err(error),
-                Err(error) if earlier == op => return Err(error),
-                Err(_) => {}
-            }
-        }
-        match self.over {
-            Some(done) if done == op => return Ok(()),
-            Some(done) => {
-                let detail = format!("the driver has carried out an earlier {done}");
-                return Err(Error::invalid_state(detail));
-            }
-            None => {}
-        }
-        if op == "cancel" {
-            self.buffer.clear();
-        } else if let Err(error) = self.flush(ctx) {
-            if self.stream.broken().is_none() || op != "close" {
-                return Err(error);
-            }
-            // It takes no more, but may keep what it has.
-            self.buffer.clear();
-        }
-        self.stream.request(ctx, Request::new(op).number("size", self.sent))?;
-        self.unanswered = Some(op);
-        let size = self.settle(ctx)?;
+    /// Whether the answer to a request that ended the upload is right.
+    fn check(&mut self, op: &str, body: &[u8]) -> Result<()> {
+        let size = message::number(&message::parse(body)?, "size");
+        let size = size.ok_or_else(|| message::wrong("an upload without its size"))?;
         let broken = self.failed.is_some() || self.stream.broken().is_some();
         let fits = match op {
             "commit" => size == self.sent,
@@ -209,12 +185,52 @@ impl ChildWriter {
         }
         Ok(())
     }
+
+    fn finish(&mut self, op: &'static str, ctx: &Context) -> Result<()> {
+        let earlier = self.unanswered;
+        if let Err(error) = self.settle(ctx)
+            && (self.unanswered.is_some() || earlier == Some(op))
+        {
+            return Err(error);
+        }
+        match &self.over {
+            Some((done, Ok(()))) if *done != op => return Err(carried_out(done)),
+            Some((_, outcome)) => return outcome.clone(),
+            None => {}
+        }
+        if op == "cancel" {
+            self.buffer.clear();
+        } else if let Err(error) = self.flush(ctx) {
+            if self.stream.broken().is_none() || op != "close" {
+                return Err(error);
+            }
+            // It takes no more, but may keep what it has.
+            self.buffer.clear();
+        }
+        self.stream.request(ctx, Request::new(op).number("size", self.sent))?;
+        self.unanswered = Some(op);
+        self.settle(ctx)
+    }
+}
+
+fn carried_out(op: &str) -> Error {
+    Error::invalid_state(format!("the driver has carried out an earlier {op}"))
 }
 
 impl Writer for ChildWriter {
     fn write(&mut self, data: &[u8]) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        // Of a commit that the caller gave up it must be known whether it was carried out.
+        let ctx = self.ctx.clone();
+        if let Err(error) = self.settle(&ctx)
+            && self.unanswered.is_some()
+        {
+            return Err(error);
+        }
+        if let Some((done, _)) = &self.over {
+            return Err(carried_out(done));
         }
         if self.buffer.len() + data.len() < PIECE {
             self.buffer.extend_from_slice(data);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use storagedriver::base::Base;
@@ -13,7 +14,7 @@ use storagedriver::factory;
 use storagedriver::names::Names;
 use storagedriver::params::Params;
 
-use crate::scripted::{HELLO, script, with_hello};
+use crate::scripted::{HELLO, Script, script, with_hello};
 use crate::served;
 
 fn inmemory() -> Arc<Base> {
@@ -197,6 +198,70 @@ fn a_deadline_in_the_middle_of_a_commit_leaves_its_answer_to_the_next_call() {
     writer.commit(&none).unwrap();
     assert_eq!(writer.cancel(&none).unwrap_err().code(), Code::InvalidState);
     thread.join().unwrap();
+}
+
+/// An upload of "abc" whose commit the caller gives up; the script answers with what it
+/// is told, later.
+fn given_up(
+    kind: Kind,
+    end: bool,
+    answer: &'static str,
+    then: impl FnOnce(&mut Script, u32) + Send + 'static,
+) -> (Box<dyn Writer>, JoinHandle<()>) {
+    let (driver, thread) = script(move |side| {
+        let (stream, _) = side.request();
+        side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
+        let (_, request) = side.request();
+        assert_eq!(request["size"].as_u64(), Some(3));
+        std::thread::sleep(Duration::from_millis(150));
+        side.send(kind, stream, end, answer.as_bytes());
+        then(side, stream);
+        side.drain();
+    });
+    let ctx = Context::new(&Context::none());
+    ctx.set_timeout(Duration::from_secs(20));
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(b"abc").unwrap();
+    let brief = Context::new(&ctx);
+    brief.set_timeout(Duration::from_millis(50));
+    assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    (writer, thread)
+}
+
+#[test]
+fn a_write_after_a_commit_that_was_given_up_is_refused_or_in_the_next_one() {
+    let none = Context::none();
+    let (mut writer, thread) = given_up(Kind::Reply, true, r#"{"size":3}"#, |_, _| ());
+    assert_eq!(writer.write(b"def").unwrap_err().code(), Code::InvalidState);
+    writer.commit(&none).unwrap();
+    assert_eq!(writer.size(), 3);
+    drop(writer);
+    thread.join().unwrap();
+    let (mut writer, thread) = given_up(Kind::Error, false, r#"{"code":-113}"#, |side, stream| {
+        let (header, body) = side.read().unwrap();
+        assert_eq!((header.kind, &body[..]), (Kind::Data, &b"def"[..]));
+        let (_, request) = side.request();
+        assert_eq!(request["size"].as_u64(), Some(6));
+        side.reply(stream, r#"{"size":6}"#);
+    });
+    writer.write(b"def").unwrap();
+    writer.commit(&none).unwrap();
+    assert_eq!(writer.size(), 6);
+    drop(writer);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_wrong_answer_to_a_commit_is_wrong_whenever_it_is_asked_for() {
+    for answer in [r#"{"size":2}"#, "{}", "?"] {
+        let (mut writer, thread) = given_up(Kind::Reply, true, answer, |_, _| ());
+        for _ in 0..3 {
+            let error = writer.commit(&Context::none()).unwrap_err();
+            assert!(error.detail().starts_with("wrong answer"), "{answer}: {error}");
+        }
+        drop(writer);
+        thread.join().unwrap();
+    }
 }
 
 /// A store whose uploads have room for so much, and whose errors have all there is.
