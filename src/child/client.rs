@@ -211,6 +211,15 @@ impl ChildDriver {
         answer(&stream, ctx).map_err(|error| error.or_path(path))
     }
 
+    /// The same, of a request that changes these paths.
+    fn change(&self, ctx: &Context, paths: &[&str], request: Request) -> Result<()> {
+        let session = self.session(ctx)?;
+        let stream = Stream::change(&session.link, ctx, paths)?;
+        stream.request(ctx, request)?;
+        let path = paths.first().copied().unwrap_or_default();
+        answer(&stream, ctx).map(drop).map_err(|error| error.or_path(path))
+    }
+
     /// One request with many answers.
     fn calls(
         &self,
@@ -305,7 +314,7 @@ impl Driver for ChildDriver {
 
     fn put_content(&self, ctx: &Context, path: &str, data: &[u8]) -> Result<()> {
         let session = self.session(ctx)?;
-        let stream = Stream::call(&session.link, Expect::default())?;
+        let stream = Stream::change(&session.link, ctx, &[path])?;
         let request = request("put_content", path).number("length", data.len() as u64);
         if data.len() <= SMALL.min(session.hello.window as usize) {
             stream.request_with(ctx, request, Some((data, true)))?;
@@ -381,11 +390,11 @@ impl Driver for ChildDriver {
     }
 
     fn r#move(&self, ctx: &Context, source: &str, dest: &str) -> Result<()> {
-        self.call(ctx, source, request("move", source).text("dest", dest)).map(drop)
+        self.change(ctx, &[source, dest], request("move", source).text("dest", dest))
     }
 
     fn delete(&self, ctx: &Context, path: &str) -> Result<()> {
-        self.call(ctx, path, request("delete", path)).map(drop)
+        self.change(ctx, &[path], request("delete", path))
     }
 
     fn redirect_url(
@@ -426,9 +435,7 @@ impl Driver for ChildDriver {
 
     fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         let session = self.session(ctx)?;
-        session.link.settle_uploads(ctx, path)?;
-        let stream = Stream::handle(&session.link, Expect::default())?;
-        stream.uploads_to(path)?;
+        let stream = Stream::upload(&session.link, ctx, path)?;
         stream.request(ctx, request("writer", path).truth("append", append))?;
         let object = answer(&stream, ctx).map_err(|error| error.or_path(path))?;
         let size = message::number(&object, "size").filter(|size| append || *size == 0);

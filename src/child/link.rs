@@ -111,17 +111,17 @@ impl Link {
         Ok(id)
     }
 
-    /// Waits until uploads to a path that were freed are over in the driver as well, so
-    /// that the next one finds what they left.
-    pub fn settle_uploads(&self, ctx: &Context, path: &str) -> Result<()> {
+    /// Waits until what was given up and may still change these paths is over in the
+    /// driver as well, so that it cannot come after what is asked for next.
+    pub fn settle_paths(&self, ctx: &Context, paths: &[&str]) -> Result<()> {
         self.birth.same_process()?;
         loop {
             let table = lock(&self.table);
             if table.abandoned == 0 {
                 return Ok(());
             }
-            let same = |entry: &Entry| entry.abandoned && entry.path.as_deref() == Some(path);
-            let found = table.streams.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
+            let changes = |entry: &Entry| entry.abandoned && entry.changes(paths);
+            let found = table.streams.iter().find(|(_, entry)| changes(entry)).map(|(id, _)| *id);
             drop(table);
             match found {
                 Some(id) => self.wait(id, ctx, |_| None::<()>).map(drop)?,

@@ -44,9 +44,22 @@ impl Stream {
         entry.map(change).ok_or_else(|| Error::new(Code::Internal, "the stream is gone"))
     }
 
-    /// Says that the stream is an upload to a path.
-    pub fn uploads_to(&self, path: &str) -> Result<()> {
-        self.with_entry(|entry| entry.path = Some(path.to_string()))
+    /// For a call that changes these paths, after those that were given up.
+    pub fn change(link: &Arc<Link>, ctx: &Context, paths: &[&str]) -> Result<Stream> {
+        link.settle_paths(ctx, paths)?;
+        Stream::call(link, Expect::default())?.changes(paths)
+    }
+
+    /// For an upload, after what was given up.
+    pub fn upload(link: &Arc<Link>, ctx: &Context, path: &str) -> Result<Stream> {
+        link.settle_paths(ctx, &[path])?;
+        Stream::handle(link, Expect::default())?.changes(&[path])
+    }
+
+    fn changes(self, paths: &[&str]) -> Result<Stream> {
+        let paths = paths.iter().map(|path| path.to_string()).collect();
+        self.with_entry(|entry| entry.paths = paths)?;
+        Ok(self)
     }
 
     pub fn request(&self, ctx: &Context, request: Request) -> Result<()> {

@@ -7,6 +7,7 @@ use std::task::Waker;
 use super::frame::{Fault, Header, Kind};
 use super::message;
 use crate::error::Error;
+use crate::path;
 
 /// What one stream may leave unread, file contents not counted.
 const MOST_QUEUED: usize = 64 << 20;
@@ -47,8 +48,8 @@ pub struct Entry {
     pub broken: Option<Error>,
     pub ended: bool,
     pub abandoned: bool,
-    /// Of an upload, which is not over before the driver says so.
-    pub path: Option<String>,
+    /// What it may change for as long as the driver has not ended it.
+    pub paths: Vec<String>,
     /// Something has come that the one who waits has not looked at.
     pub stir: bool,
 }
@@ -107,6 +108,13 @@ impl Table {
 }
 
 impl Entry {
+    /// Whether it may change one of these, or what is above or below.
+    pub fn changes(&self, paths: &[&str]) -> bool {
+        let meet =
+            |a: &str, b: &str| a == b || path::below(a, b).is_some() || path::below(b, a).is_some();
+        self.paths.iter().any(|own| paths.iter().any(|path| meet(own, path)))
+    }
+
     pub fn stirred(&self) -> bool {
         self.stir || !self.queue.is_empty()
     }

@@ -264,6 +264,59 @@ fn a_wrong_answer_to_a_commit_is_wrong_whenever_it_is_asked_for() {
     }
 }
 
+#[test]
+fn what_was_given_up_is_over_before_its_path_is_changed_again() {
+    type Call = fn(&dyn Driver, &Context) -> Result<()>;
+    let put: Call = |d, ctx| d.put_content(ctx, "/d/link", b"v");
+    let r#move: Call = |d, ctx| d.r#move(ctx, "/other", "/d/link");
+    let away: Call = |d, ctx| d.r#move(ctx, "/d/link", "/other");
+    let delete: Call = |d, ctx| d.delete(ctx, "/d/link");
+    let all: Call = |d, ctx| d.delete(ctx, "/d");
+    let upload: Call = |d, ctx| d.writer(ctx, "/d/link", false).map(drop);
+    for (first, second, other) in [
+        (put, put, "/d/linkage"),
+        (put, r#move, "/d/linkage"),
+        (put, away, "/d/linkage"),
+        (put, delete, "/d/linkage"),
+        (put, all, "/dd"),
+        (put, upload, "/d/linkage"),
+        (r#move, put, "/d/linkage"),
+        (delete, put, "/d/linkage"),
+        (all, put, "/dd"),
+        (upload, put, "/d/linkage"),
+    ] {
+        let (driver, thread) = script(|side| {
+            let (late, request) = side.request();
+            if request["op"] == "put_content" {
+                assert_eq!(side.read().unwrap().0.kind, Kind::Data);
+            }
+            let forgotten = side.read().unwrap().0;
+            assert!(matches!(forgotten.kind, Kind::Cancel | Kind::Release));
+            // Others do not wait.
+            let (other, request) = side.request();
+            assert!(["/d/linkage", "/dd"].contains(&request["path"].as_str().unwrap()));
+            assert_eq!(side.read().unwrap().0.kind, Kind::Data);
+            side.reply(other, "{}");
+            side.set_timeout(Duration::from_millis(100));
+            assert!(side.read().is_none(), "something after it");
+            side.set_timeout(Duration::from_secs(20));
+            side.send(Kind::Error, late, true, br#"{"code":-5}"#);
+            let (stream, request) = side.request();
+            side.reply(stream, if request["op"] == "writer" { r#"{"size":0}"# } else { "{}" });
+            side.drain();
+        });
+        let ctx = Context::new(&Context::none());
+        ctx.set_timeout(Duration::from_secs(20));
+        let brief = Context::new(&ctx);
+        brief.set_timeout(Duration::from_millis(50));
+        assert_eq!(first(&driver, &brief).unwrap_err().code(), Code::Deadline);
+        driver.put_content(&ctx, other, b"v").unwrap();
+        second(&driver, &ctx).unwrap();
+        drop(driver);
+        thread.join().unwrap();
+    }
+}
+
 /// A store whose uploads have room for so much, and whose errors have all there is.
 struct Full {
     room: usize,
