@@ -9,9 +9,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use super::frame::{Fault, Header, Inlet, Kind, Spare, Step, WINDOW};
+use super::frame::{Fault, GLANCE, Header, Inlet, Kind, Spare, Step, WINDOW};
 use super::outlet::Outlet;
 use super::process::Process;
 use super::table::{Entry, Expect, Table};
@@ -19,8 +18,6 @@ use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::runtime::Birth;
 
-/// How long a wait for the socket may last before its context is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
 /// The same for one who only waits for room while somebody else reads.
 const SHORT_GLANCE: Duration = Duration::from_millis(5);
 /// Calls that were given up and not answered, before the driver is thought to be stuck.
@@ -50,15 +47,15 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// `inlet` may hold what came after the hello.
+    /// `inlet` may hold what came after the hello; a read of the socket lasts no longer
+    /// than `GLANCE`.
     pub fn new(
         socket: OwnedFd,
         inlet: Inlet,
         process: Option<Arc<Process>>,
         window: u32,
-    ) -> Result<Arc<Link>> {
-        set_socket_timeout(&socket, Timeout::Recv, Some(GLANCE)).map_err(socket_error)?;
-        Ok(Arc::new(Link {
+    ) -> Arc<Link> {
+        Arc::new(Link {
             socket,
             birth: Birth::now(),
             outlet: Outlet::default(),
@@ -67,7 +64,7 @@ impl Link {
             lead: Mutex::new(Lead { inlet, over: None }),
             process,
             window,
-        }))
+        })
     }
 
     pub fn process(&self) -> Option<&Arc<Process>> {

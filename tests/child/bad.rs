@@ -1,14 +1,19 @@
 //! A process that answers garbage, too much, too late, twice, or what was not asked.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use storagedriver::child::ChildDriver;
 use storagedriver::child::frame::{Header, Kind, PIECE, WINDOW};
 use storagedriver::context::Context;
 use storagedriver::driver::{Driver, WalkOptions};
 use storagedriver::error::Code;
+use storagedriver::params::Params;
 
 use crate::scripted::{HELLO, Script, script, with_hello};
+use crate::served;
 
 const INFO: &str = r#"{"size":1,"mtime_ns":0,"dir":false}"#;
 
@@ -240,6 +245,36 @@ fn another_protocol_is_refused_by_its_own_code() {
         assert_eq!(error.code(), code, "{hello}: {error}");
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn half_a_frame_holds_nobody_longer_than_his_deadline() {
+    let ctx = Context::new(&Context::none());
+    // In the hello, in its header and in its body.
+    let hello = [&Header::new(Kind::Hello, 0, HELLO.len()).encode()[..], HELLO.as_bytes()].concat();
+    for half in [8, 30] {
+        let (ours, theirs) = served::pair();
+        let mut theirs = UnixStream::from(theirs);
+        theirs.write_all(&hello[..half]).unwrap();
+        ctx.set_timeout(Duration::from_millis(100));
+        let error = ChildDriver::connect("half", ours, &ctx, &Params::new()).err().unwrap();
+        assert_eq!(error.code(), Code::Deadline, "{error}");
+    }
+    // And later, with one more byte at every moment.
+    let (driver, thread) = script(|side| {
+        let (stream, _) = side.request();
+        side.raw(&Header::new(Kind::Reply, stream, 1 << 20).encode());
+        for _ in 0..600 {
+            side.raw(b" ");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let started = Instant::now();
+    ctx.set_timeout(Duration::from_millis(100));
+    assert_eq!(driver.stat(&ctx, "/a").unwrap_err().code(), Code::Deadline);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    drop(driver);
+    thread.join().unwrap();
 }
 
 #[test]
