@@ -233,7 +233,7 @@ impl ChildDriver {
         stream.request(ctx, request)?;
         let mut listed = 0;
         loop {
-            let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+            let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
             if incoming.kind == Kind::Error {
                 return Err(message::error_from(&incoming.body).or_path(path));
             }
@@ -250,13 +250,9 @@ impl ChildDriver {
     }
 }
 
-pub fn no_answer() -> Error {
-    message::wrong("a stream that ended without an answer")
-}
-
 /// The object of the next answer on a stream.
 pub fn answer(stream: &Stream, ctx: &Context) -> Result<message::Object> {
-    let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+    let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
     match incoming.kind {
         Kind::Reply => message::parse(&incoming.body),
         Kind::Error => Err(message::error_from(&incoming.body)),
@@ -287,7 +283,7 @@ impl Driver for ChildDriver {
         stream.request(ctx, request("get_content", path))?;
         let mut content = Vec::new();
         loop {
-            let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+            let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
             match incoming.kind {
                 Kind::Data if incoming.end && content.is_empty() => {
                     content = incoming.body;

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use super::client::no_answer;
 use super::frame::{Kind, PIECE, WINDOW};
 use super::message::{self, Request};
 use super::stream::Stream;
@@ -41,7 +40,9 @@ impl ChildReader {
             return Err(error.clone());
         }
         while !self.ended {
-            let Some(incoming) = self.stream.next(&self.ctx)? else { return Err(no_answer()) };
+            let Some(incoming) = self.stream.next(&self.ctx)? else {
+                return Err(message::no_answer());
+            };
             self.ended = incoming.end;
             match incoming.kind {
                 Kind::Data if incoming.body.is_empty() => {}
@@ -120,7 +121,7 @@ impl ChildWriter {
             let rest = self.buffer.get(done..).unwrap_or_default();
             match self.stream.send(ctx, rest, false) {
                 Ok(0) => {
-                    outcome = Err(message::wrong("an answer in the middle of an upload"));
+                    outcome = Err(self.interrupted());
                     break;
                 }
                 Ok(count) => done += count,
@@ -135,13 +136,18 @@ impl ChildWriter {
         outcome
     }
 
+    fn interrupted(&self) -> Error {
+        let early = || message::wrong("an answer in the middle of an upload");
+        self.stream.end().unwrap_or_else(early)
+    }
+
     fn send(&mut self, data: &[u8]) -> Result<()> {
         let ctx = self.ctx.clone();
         self.flush(&ctx)?;
         let mut rest = data;
         while rest.len() >= PIECE {
             match self.stream.send(&ctx, rest, false)? {
-                0 => return Err(message::wrong("an answer in the middle of an upload")),
+                0 => return Err(self.interrupted()),
                 count => {
                     self.sent += count as u64;
                     rest = rest.get(count..).unwrap_or_default();
@@ -156,10 +162,14 @@ impl ChildWriter {
     /// may still come.
     fn settle(&mut self, ctx: &Context) -> Result<()> {
         let Some(op) = self.unanswered else { return Ok(()) };
-        let incoming = self.stream.next(ctx)?.ok_or_else(no_answer)?;
+        let incoming = self.stream.next(ctx)?.ok_or_else(message::no_answer)?;
         self.unanswered = None;
         if incoming.kind == Kind::Error {
-            return Err(message::error_from(&incoming.body));
+            let error = message::error_from(&incoming.body);
+            if incoming.end {
+                self.over = Some((op, Err(error.clone())));
+            }
+            return Err(error);
         }
         let outcome = self.check(op, &incoming.body);
         self.over = Some((op, outcome.clone()));
@@ -229,8 +239,10 @@ impl Writer for ChildWriter {
         {
             return Err(error);
         }
-        if let Some((done, _)) = &self.over {
-            return Err(carried_out(done));
+        match &self.over {
+            Some((done, Ok(()))) => return Err(carried_out(done)),
+            Some((_, Err(error))) => return Err(error.clone()),
+            None => {}
         }
         if self.buffer.len() + data.len() < PIECE {
             self.buffer.extend_from_slice(data);
@@ -291,7 +303,7 @@ impl ChildWalker {
             self.stream.request(&self.ctx, request)?;
             self.asked = true;
         }
-        let incoming = self.stream.next(&self.ctx)?.ok_or_else(no_answer)?;
+        let incoming = self.stream.next(&self.ctx)?.ok_or_else(message::no_answer)?;
         self.asked = false;
         self.ended = incoming.end;
         match incoming.kind {

@@ -77,13 +77,17 @@ impl Stream {
         let header = Header::new(Kind::Request, self.id, body.len()).encode();
         // Before it is sent: the answer may be quick.
         let before = self.with_entry(|entry| {
+            // The number would mean another stream.
+            if let Some(error) = entry.end() {
+                return Err(error);
+            }
             let before = (entry.sent, entry.asked);
             (entry.sent, entry.asked) = (true, true);
             if let Some((data, _)) = contents {
                 entry.credit = entry.credit.saturating_sub(data.len() as u64);
             }
-            before
-        })?;
+            Ok(before)
+        })??;
         let mut begun = false;
         let outcome = match contents {
             None => self.link.send(ctx, &[&header, &body], &mut begun),
@@ -138,6 +142,11 @@ impl Stream {
         let header = Header::new(Kind::Data, self.id, count).ending(end && count == data.len());
         self.link.send(ctx, &[&header.encode(), piece], &mut false)?;
         Ok(count)
+    }
+
+    /// Why nothing more can be asked for, if the driver has ended the stream.
+    pub fn end(&self) -> Option<Error> {
+        self.with_entry(|entry| entry.end()).ok().flatten()
     }
 
     /// Why writes fail, if the driver has said so.

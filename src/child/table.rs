@@ -108,6 +108,12 @@ impl Table {
 }
 
 impl Entry {
+    /// Why nothing more can be asked for, if the driver has ended the stream.
+    pub fn end(&self) -> Option<Error> {
+        let last = self.queue.back().filter(|last| last.kind == Kind::Error);
+        self.ended.then(|| last.map_or_else(message::no_answer, |l| message::error_from(&l.body)))
+    }
+
     /// Whether it may change one of these, or what is above or below.
     pub fn changes(&self, paths: &[&str]) -> bool {
         let meet =

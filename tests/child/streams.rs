@@ -353,6 +353,7 @@ impl Writer for FullUpload {
         self.size as u64
     }
     fn commit(&mut self, _: &Context) -> Result<()> {
+        assert!(self.room > 0, "as it should");
         Ok(())
     }
     fn cancel(&mut self, _: &Context) -> Result<()> {
@@ -440,6 +441,48 @@ fn a_write_that_fails_in_the_driver_stops_the_upload_and_close_keeps_the_rest() 
     writer.cancel(&none).unwrap();
     drop((writer, client));
     serving.join().unwrap().unwrap();
+}
+
+#[test]
+fn nothing_is_asked_on_a_stream_that_has_ended() {
+    let (_, _, driver) = full(0);
+    let (client, serving) = served::serve(driver);
+    let none = Context::none();
+    let mut writer = client.writer(&none, "/a", false).unwrap();
+    for end in [Writer::commit, Writer::close, Writer::cancel] {
+        let error = end(&mut *writer, &none).unwrap_err();
+        assert!(error.detail().contains("panicked"), "{error}");
+    }
+    assert!(client.list(&none, "/").unwrap().is_empty());
+    drop((writer, client));
+    serving.join().unwrap().unwrap();
+    // Ended before anything was asked: an upload, and a walk.
+    let hello = r#"{"protocol":[1,0],"window":1048576,"operations":["walk"]}"#;
+    let (driver, thread) = with_hello(hello, |side| {
+        let (upload, _) = side.request();
+        side.send(Kind::Reply, upload, false, br#"{"size":0}"#);
+        side.send(Kind::Error, upload, true, br#"{"code":-111}"#);
+        let (walk, _) = side.request();
+        side.reply(walk, "{}");
+        let (stream, request) = side.request();
+        assert_eq!(request["op"], "list");
+        side.reply(stream, r#"{"names":[]}"#);
+        side.drain();
+    });
+    let driver = driver.unwrap();
+    let mut writer = driver.writer(&none, "/a", false).unwrap();
+    let mut walker = driver.walker(&none, "/d", &Default::default()).unwrap().unwrap();
+    writer.write(b"x").unwrap();
+    for end in [Writer::commit, Writer::close, Writer::cancel] {
+        assert_eq!(end(&mut *writer, &none).unwrap_err().code(), Code::NoSpace);
+    }
+    for _ in 0..2 {
+        let error = walker.next().unwrap_err();
+        assert!(error.detail().contains("without an answer"), "{error}");
+    }
+    assert!(driver.list(&none, "/").unwrap().is_empty());
+    drop((writer, walker, driver));
+    thread.join().unwrap();
 }
 
 #[test]
