@@ -75,6 +75,7 @@ impl Stream {
     ) -> Result<()> {
         let body = request.finish(ctx)?;
         let header = Header::new(Kind::Request, self.id, body.len()).encode();
+        let length = contents.map_or(0, |(data, _)| data.len() as u64);
         // Before it is sent: the answer may be quick.
         let before = self.with_entry(|entry| {
             // The number would mean another stream.
@@ -83,9 +84,7 @@ impl Stream {
             }
             let before = (entry.sent, entry.asked);
             (entry.sent, entry.asked) = (true, true);
-            if let Some((data, _)) = contents {
-                entry.credit = entry.credit.saturating_sub(data.len() as u64);
-            }
+            entry.credit = entry.credit.saturating_sub(length);
             Ok(before)
         })??;
         let mut begun = false;
@@ -97,7 +96,10 @@ impl Stream {
             }
         };
         if outcome.is_err() && !begun {
-            self.with_entry(|entry| (entry.sent, entry.asked) = before)?;
+            self.with_entry(|entry| {
+                (entry.sent, entry.asked) = before;
+                entry.credit += length;
+            })?;
         }
         outcome
     }
@@ -140,8 +142,12 @@ impl Stream {
         self.with_entry(|entry| entry.credit -= (count as u64).min(entry.credit))?;
         let piece = data.get(..count).unwrap_or_default();
         let header = Header::new(Kind::Data, self.id, count).ending(end && count == data.len());
-        self.link.send(ctx, &[&header.encode(), piece], &mut false)?;
-        Ok(count)
+        let mut begun = false;
+        let outcome = self.link.send(ctx, &[&header.encode(), piece], &mut begun);
+        if outcome.is_err() && !begun {
+            self.with_entry(|entry| entry.credit += count as u64)?;
+        }
+        outcome.map(|()| count)
     }
 
     /// Why nothing more can be asked for, if the driver has ended the stream.

@@ -161,6 +161,51 @@ fn a_writer_sends_no_more_than_it_was_allowed() {
 }
 
 #[test]
+fn what_did_not_get_out_costs_no_credit() {
+    const SIZE: usize = 250_000;
+    let (go, wait) = std::sync::mpsc::channel();
+    let (driver, thread) = script(move |side| {
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let (stream, _) = side.request();
+            side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
+            streams.push(stream);
+        }
+        wait.recv().unwrap();
+        // As one that gives credit only when half of its window is used.
+        let mut got = 0;
+        loop {
+            let (header, body) = side.read().unwrap();
+            match header.kind {
+                Kind::Data if header.stream == streams[0] => got += body.len(),
+                Kind::Request if header.stream == streams[0] => break,
+                _ => {}
+            }
+        }
+        assert_eq!(got, SIZE);
+        side.reply(streams[0], &format!(r#"{{"size":{SIZE}}}"#));
+        side.drain();
+    });
+    let ctx = Context::new(&Context::none());
+    let brief = Context::new(&Context::none());
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(&vec![1; SIZE]).unwrap();
+    // Another one fills the socket.
+    let mut other = driver.writer(&brief, "/b", false).unwrap();
+    brief.set_timeout(Duration::from_millis(300));
+    while other.write(&[2; PIECE]).is_ok() {}
+    for _ in 0..5 {
+        brief.set_timeout(Duration::from_millis(30));
+        assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    }
+    go.send(()).unwrap();
+    ctx.set_timeout(Duration::from_secs(20));
+    writer.commit(&ctx).unwrap();
+    drop((writer, other, driver));
+    thread.join().unwrap();
+}
+
+#[test]
 fn small_writes_are_sent_together() {
     let (driver, thread) = script(|side| {
         let (stream, _) = side.request();
