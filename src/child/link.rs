@@ -244,7 +244,14 @@ impl Link {
                     self.take(header, body)?;
                 }
             }
-            Step::Idle => self.outlet.flush(&self.socket),
+            Step::Idle => {
+                self.outlet.flush(&self.socket);
+                // What it started may hold the socket open, but nobody speaks there now.
+                let ended = self.process.as_ref().is_some_and(|process| process.has_ended());
+                if ended && self.poll(PollFlags::IN, Duration::ZERO).is_empty() {
+                    lead.over = Some(None);
+                }
+            }
             Step::End => lead.over = Some(None),
         }
         Ok(())
