@@ -23,6 +23,9 @@ const SHORT_GLANCE: Duration = Duration::from_millis(5);
 /// Calls that were given up and not answered, before the driver is thought to be stuck.
 const MOST_ABANDONED: usize = 10_000;
 
+/// What may wait for room in the socket: the rest of a frame, and small ones.
+const MOST_PENDING: usize = 4 << 20;
+
 pub struct Link {
     socket: OwnedFd,
     pub birth: Birth,
@@ -282,7 +285,9 @@ impl Link {
         match header.kind {
             Kind::Ping => {
                 let pong = Header::new(Kind::Pong, 0, 0).with_arg(header.arg);
-                self.outlet.defer(&self.socket, &pong.encode());
+                if self.outlet.defer(&self.socket, &pong.encode()) > MOST_PENDING {
+                    return Err("pings without end, and their answers are not read".to_string());
+                }
                 return Ok(());
             }
             Kind::Pong => {

@@ -74,11 +74,13 @@ impl Outlet {
         })
     }
 
-    /// Sends a small frame now if that needs no wait, else with the next one.
-    pub fn defer(&self, socket: &OwnedFd, frame: &[u8]) {
+    /// Sends a small frame now if that needs no wait, else with the next one. Gives how
+    /// many bytes are left for that.
+    pub fn defer(&self, socket: &OwnedFd, frame: &[u8]) -> usize {
         let mut state = self.lock();
         state.pending.extend_from_slice(frame);
         state.try_pending(socket);
+        state.pending.len()
     }
 
     /// Sends what was deferred, as far as the socket takes it.

@@ -11,6 +11,8 @@ use crate::path;
 
 /// What one stream may leave unread, file contents not counted.
 const MOST_QUEUED: usize = 64 << 20;
+/// Less data than this is not kept by itself.
+const SMALL: usize = 4096;
 /// Credit above this is as good as any.
 const MOST_CREDIT: u64 = 1 << 40;
 
@@ -156,11 +158,45 @@ impl Entry {
             }
         }
         self.ended = header.end;
+        let last = self.queue.back_mut().filter(|last| last.kind == Kind::Data);
+        if let Some(last) = last
+            && header.kind == Kind::Data
+            && last.body.len() + body.len() <= SMALL
+        {
+            last.body.extend_from_slice(&body);
+            last.end = header.end;
+            return Ok(());
+        }
         if !self.abandoned {
             self.queue.push_back(Incoming { kind: header.kind, body, end: header.end });
         } else {
             self.queued = 0;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_of_small_pieces_takes_little_more_memory_than_it_has_bytes() {
+        let mut entry = Entry { sent: true, contents: true, allowed: 100_000, ..Entry::default() };
+        let data = Header::new(Kind::Data, 1, 0);
+        let mut all = Vec::new();
+        for at in 0..100_000u32 {
+            entry.take(data, vec![at as u8]).unwrap();
+            // These cost no credit, so there may be any number.
+            entry.take(data, Vec::new()).unwrap();
+            all.push(at as u8);
+        }
+        entry.take(data.ending(true), Vec::new()).unwrap();
+        assert!(entry.queue.len() <= 100_000 / SMALL + 1, "{} pieces", entry.queue.len());
+        assert!(entry.ended && entry.queue.back().unwrap().end);
+        assert!(entry.queue.iter().rev().skip(1).all(|piece| !piece.end));
+        let got: Vec<u8> = entry.queue.iter().flat_map(|piece| piece.body.clone()).collect();
+        assert!(got == all);
+        assert!(entry.take(data, vec![0]).is_err(), "more than was allowed");
     }
 }

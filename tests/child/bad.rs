@@ -61,6 +61,17 @@ fn garbage_ends_the_connection() {
 }
 
 #[test]
+fn pings_without_end_do_not_fill_the_memory() {
+    breaks("pings without end", |side, _| {
+        let pings = Header::new(Kind::Ping, 0, 0).encode().repeat(4096);
+        // Ten times what may wait, and none of the answers is read.
+        for _ in 0..640 {
+            side.raw(&pings);
+        }
+    });
+}
+
+#[test]
 fn a_second_answer_ends_the_connection() {
     breaks("where nothing was asked", |side, stream| {
         side.reply(stream, INFO);
