@@ -280,6 +280,7 @@ pub struct ChildWalker {
     skip: Option<String>,
     asked: bool,
     ended: bool,
+    failed: Option<Error>,
 }
 
 impl ChildWalker {
@@ -293,6 +294,7 @@ impl ChildWalker {
             skip: None,
             asked: false,
             ended: false,
+            failed: None,
         }
     }
 
@@ -315,7 +317,11 @@ impl ChildWalker {
                 self.page = entries.into();
                 Ok(())
             }
-            _ => Err(message::error_from(&incoming.body)),
+            _ => {
+                let error = message::error_from(&incoming.body);
+                self.failed = self.ended.then(|| error.clone());
+                Err(error)
+            }
         }
     }
 }
@@ -325,7 +331,7 @@ impl Walker for ChildWalker {
         loop {
             let Some(info) = self.page.pop_front() else {
                 if self.ended {
-                    return Ok(None);
+                    return self.failed.clone().map_or(Ok(None), Err);
                 }
                 self.fetch()?;
                 continue;
@@ -335,7 +341,9 @@ impl Walker for ChildWalker {
             if !self.last.as_ref().is_none_or(in_order) {
                 self.page.clear();
                 self.ended = true;
-                return Err(message::wrong("a walk out of order"));
+                let error = message::wrong("a walk out of order");
+                self.failed = Some(error.clone());
+                return Err(error);
             }
             self.last = Some(info.clone());
             if self.skip.as_deref().is_some_and(|skip| path::below(&info.path, skip).is_some()) {
