@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::frame::Kind;
 use super::handles::{ChildReader, ChildWalker, ChildWriter};
-use super::link::{Expect, Stream};
 use super::message::{self, Operations, Request};
 use super::session::Session;
+use super::stream::Stream;
+use super::table::Expect;
 use crate::context::Context;
 use crate::driver::{
     Capabilities, Driver, FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer,
@@ -210,6 +211,15 @@ impl ChildDriver {
         answer(&stream, ctx).map_err(|error| error.or_path(path))
     }
 
+    /// The same, of a request that changes these paths.
+    fn change(&self, ctx: &Context, paths: &[&str], request: Request) -> Result<()> {
+        let session = self.session(ctx)?;
+        let stream = Stream::change(&session.link, ctx, paths)?;
+        stream.request(ctx, request)?;
+        let path = paths.first().copied().unwrap_or_default();
+        answer(&stream, ctx).map(drop).map_err(|error| error.or_path(path))
+    }
+
     /// One request with many answers.
     fn calls(
         &self,
@@ -223,7 +233,7 @@ impl ChildDriver {
         stream.request(ctx, request)?;
         let mut listed = 0;
         loop {
-            let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+            let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
             if incoming.kind == Kind::Error {
                 return Err(message::error_from(&incoming.body).or_path(path));
             }
@@ -240,13 +250,9 @@ impl ChildDriver {
     }
 }
 
-pub fn no_answer() -> Error {
-    message::wrong("a stream that ended without an answer")
-}
-
 /// The object of the next answer on a stream.
 pub fn answer(stream: &Stream, ctx: &Context) -> Result<message::Object> {
-    let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+    let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
     match incoming.kind {
         Kind::Reply => message::parse(&incoming.body),
         Kind::Error => Err(message::error_from(&incoming.body)),
@@ -277,7 +283,7 @@ impl Driver for ChildDriver {
         stream.request(ctx, request("get_content", path))?;
         let mut content = Vec::new();
         loop {
-            let incoming = stream.next(ctx)?.ok_or_else(no_answer)?;
+            let incoming = stream.next(ctx)?.ok_or_else(message::no_answer)?;
             match incoming.kind {
                 Kind::Data if incoming.end && content.is_empty() => {
                     content = incoming.body;
@@ -304,7 +310,7 @@ impl Driver for ChildDriver {
 
     fn put_content(&self, ctx: &Context, path: &str, data: &[u8]) -> Result<()> {
         let session = self.session(ctx)?;
-        let stream = Stream::call(&session.link, Expect::default())?;
+        let stream = Stream::change(&session.link, ctx, &[path])?;
         let request = request("put_content", path).number("length", data.len() as u64);
         if data.len() <= SMALL.min(session.hello.window as usize) {
             stream.request_with(ctx, request, Some((data, true)))?;
@@ -380,11 +386,11 @@ impl Driver for ChildDriver {
     }
 
     fn r#move(&self, ctx: &Context, source: &str, dest: &str) -> Result<()> {
-        self.call(ctx, source, request("move", source).text("dest", dest)).map(drop)
+        self.change(ctx, &[source, dest], request("move", source).text("dest", dest))
     }
 
     fn delete(&self, ctx: &Context, path: &str) -> Result<()> {
-        self.call(ctx, path, request("delete", path)).map(drop)
+        self.change(ctx, &[path], request("delete", path))
     }
 
     fn redirect_url(
@@ -425,9 +431,7 @@ impl Driver for ChildDriver {
 
     fn writer(&self, ctx: &Context, path: &str, append: bool) -> Result<Box<dyn Writer>> {
         let session = self.session(ctx)?;
-        session.link.settle_uploads(ctx, path)?;
-        let stream = Stream::handle(&session.link, Expect::default())?;
-        stream.uploads_to(path)?;
+        let stream = Stream::upload(&session.link, ctx, path)?;
         stream.request(ctx, request("writer", path).truth("append", append))?;
         let object = answer(&stream, ctx).map_err(|error| error.or_path(path))?;
         let size = message::number(&object, "size").filter(|size| append || *size == 0);

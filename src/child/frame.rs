@@ -3,6 +3,7 @@
 
 use std::io::IoSliceMut;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fd::AsFd;
 use rustix::io::{Errno, readv};
@@ -13,6 +14,8 @@ pub const MAX_BODY: usize = 1 << 20;
 pub const PIECE: usize = 256 << 10;
 /// What we take on a stream before we give credit.
 pub const WINDOW: u32 = 1 << 20;
+/// How long a wait for a frame may last before the caller's context is looked at.
+pub const GLANCE: Duration = Duration::from_millis(20);
 pub const HEADER: usize = 16;
 /// The last frame of its stream in this direction.
 pub const END: u8 = 1;
@@ -124,7 +127,7 @@ impl Header {
 #[derive(Debug)]
 pub enum Step {
     Frame(Header, Vec<u8>),
-    /// Nothing whole, for as long as the socket waits.
+    /// Nothing whole for as long as the socket waits, or for a glance.
     Idle,
     /// The other side has closed or gone.
     End,
@@ -222,16 +225,24 @@ impl Inlet {
         }
     }
 
-    /// The next frame, after at most one wait for the socket.
+    /// The next frame, after at most one wait for the socket, however slowly the bytes of
+    /// it come and however often a signal does.
     pub fn step(&mut self, socket: impl AsFd) -> Result<Step, Fault> {
+        let mut since: Option<Instant> = None;
         loop {
             if let Some((header, body)) = self.buffered()? {
                 return Ok(Step::Frame(header, body));
             }
+            match since {
+                Some(since) if since.elapsed() >= GLANCE => return Ok(Step::Idle),
+                _ => {}
+            }
             match self.fill(&socket) {
                 Ok(0) => return Ok(Step::End),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(Step::Idle),
+                Ok(_) => {
+                    since.get_or_insert_with(Instant::now);
+                }
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(Step::Idle),
                 // What a dead peer leaves behind.
                 Err(Errno::CONNRESET | Errno::PIPE) => return Ok(Step::End),
                 Err(errno) => return Err(format!("a connection that cannot be read: {errno}")),

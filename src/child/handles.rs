@@ -4,10 +4,9 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use super::client::no_answer;
 use super::frame::{Kind, PIECE, WINDOW};
-use super::link::Stream;
 use super::message::{self, Request};
+use super::stream::Stream;
 use crate::context::Context;
 use crate::driver::{FileInfo, Reader, Walker, Writer};
 use crate::error::{Error, Result};
@@ -41,7 +40,9 @@ impl ChildReader {
             return Err(error.clone());
         }
         while !self.ended {
-            let Some(incoming) = self.stream.next(&self.ctx)? else { return Err(no_answer()) };
+            let Some(incoming) = self.stream.next(&self.ctx)? else {
+                return Err(message::no_answer());
+            };
             self.ended = incoming.end;
             match incoming.kind {
                 Kind::Data if incoming.body.is_empty() => {}
@@ -94,8 +95,8 @@ pub struct ChildWriter {
     failed: Option<Error>,
     /// A request whose answer the caller did not wait for.
     unanswered: Option<&'static str>,
-    /// The request that ended the upload.
-    over: Option<&'static str>,
+    /// The request that ended the upload, and what came of it.
+    over: Option<(&'static str, Result<()>)>,
 }
 
 impl ChildWriter {
@@ -120,7 +121,7 @@ impl ChildWriter {
             let rest = self.buffer.get(done..).unwrap_or_default();
             match self.stream.send(ctx, rest, false) {
                 Ok(0) => {
-                    outcome = Err(message::wrong("an answer in the middle of an upload"));
+                    outcome = Err(self.interrupted());
                     break;
                 }
                 Ok(count) => done += count,
@@ -135,13 +136,18 @@ impl ChildWriter {
         outcome
     }
 
+    fn interrupted(&self) -> Error {
+        let early = || message::wrong("an answer in the middle of an upload");
+        self.stream.end().unwrap_or_else(early)
+    }
+
     fn send(&mut self, data: &[u8]) -> Result<()> {
         let ctx = self.ctx.clone();
         self.flush(&ctx)?;
         let mut rest = data;
         while rest.len() >= PIECE {
             match self.stream.send(&ctx, rest, false)? {
-                0 => return Err(message::wrong("an answer in the middle of an upload")),
+                0 => return Err(self.interrupted()),
                 count => {
                     self.sent += count as u64;
                     rest = rest.get(count..).unwrap_or_default();
@@ -152,48 +158,28 @@ impl ChildWriter {
         Ok(())
     }
 
-    /// The answer to the last request, with the size that it tells. If the context ends
-    /// first, the answer may still come.
-    fn settle(&mut self, ctx: &Context) -> Result<u64> {
-        let incoming = self.stream.next(ctx)?.ok_or_else(no_answer)?;
-        let asked = self.unanswered.take();
+    /// The answer to the last request, if one is to come. If the context ends first, it
+    /// may still come.
+    fn settle(&mut self, ctx: &Context) -> Result<()> {
+        let Some(op) = self.unanswered else { return Ok(()) };
+        let incoming = self.stream.next(ctx)?.ok_or_else(message::no_answer)?;
+        self.unanswered = None;
         if incoming.kind == Kind::Error {
-            return Err(message::error_from(&incoming.body));
+            let error = message::error_from(&incoming.body);
+            if incoming.end {
+                self.over = Some((op, Err(error.clone())));
+            }
+            return Err(error);
         }
-        self.over = asked;
-        let size = message::number(&message::parse(&incoming.body)?, "size");
-        size.ok_or_else(|| message::wrong("an upload without its size"))
+        let outcome = self.check(op, &incoming.body);
+        self.over = Some((op, outcome.clone()));
+        outcome
     }
 
-    fn finish(&mut self, op: &'static str, ctx: &Context) -> Result<()> {
-        if let Some(earlier) = self.unanswered {
-            match self.settle(ctx) {
-                Ok(size) => self.size = size,
-                Err(error) if self.unanswered.is_some() => return Err(error),
-                Err(error) if earlier == op => return Err(error),
-                Err(_) => {}
-            }
-        }
-        match self.over {
-            Some(done) if done == op => return Ok(()),
-            Some(done) => {
-                let detail = format!("the driver has carried out an earlier {done}");
-                return Err(Error::invalid_state(detail));
-            }
-            None => {}
-        }
-        if op == "cancel" {
-            self.buffer.clear();
-        } else if let Err(error) = self.flush(ctx) {
-            if self.stream.broken().is_none() || op != "close" {
-                return Err(error);
-            }
-            // It takes no more, but may keep what it has.
-            self.buffer.clear();
-        }
-        self.stream.request(ctx, Request::new(op).number("size", self.sent))?;
-        self.unanswered = Some(op);
-        let size = self.settle(ctx)?;
+    /// Whether the answer to a request that ended the upload is right.
+    fn check(&mut self, op: &str, body: &[u8]) -> Result<()> {
+        let size = message::number(&message::parse(body)?, "size");
+        let size = size.ok_or_else(|| message::wrong("an upload without its size"))?;
         let broken = self.failed.is_some() || self.stream.broken().is_some();
         let fits = match op {
             "commit" => size == self.sent,
@@ -209,12 +195,54 @@ impl ChildWriter {
         }
         Ok(())
     }
+
+    fn finish(&mut self, op: &'static str, ctx: &Context) -> Result<()> {
+        let earlier = self.unanswered;
+        if let Err(error) = self.settle(ctx)
+            && (self.unanswered.is_some() || earlier == Some(op))
+        {
+            return Err(error);
+        }
+        match &self.over {
+            Some((done, Ok(()))) if *done != op => return Err(carried_out(done)),
+            Some((_, outcome)) => return outcome.clone(),
+            None => {}
+        }
+        if op == "cancel" {
+            self.buffer.clear();
+        } else if let Err(error) = self.flush(ctx) {
+            if self.stream.broken().is_none() || op != "close" {
+                return Err(error);
+            }
+            // It takes no more, but may keep what it has.
+            self.buffer.clear();
+        }
+        self.stream.request(ctx, Request::new(op).number("size", self.sent))?;
+        self.unanswered = Some(op);
+        self.settle(ctx)
+    }
+}
+
+fn carried_out(op: &str) -> Error {
+    Error::invalid_state(format!("the driver has carried out an earlier {op}"))
 }
 
 impl Writer for ChildWriter {
     fn write(&mut self, data: &[u8]) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        // Of a commit that the caller gave up it must be known whether it was carried out.
+        let ctx = self.ctx.clone();
+        if let Err(error) = self.settle(&ctx)
+            && self.unanswered.is_some()
+        {
+            return Err(error);
+        }
+        match &self.over {
+            Some((done, Ok(()))) => return Err(carried_out(done)),
+            Some((_, Err(error))) => return Err(error.clone()),
+            None => {}
         }
         if self.buffer.len() + data.len() < PIECE {
             self.buffer.extend_from_slice(data);
@@ -252,6 +280,7 @@ pub struct ChildWalker {
     skip: Option<String>,
     asked: bool,
     ended: bool,
+    failed: Option<Error>,
 }
 
 impl ChildWalker {
@@ -265,6 +294,7 @@ impl ChildWalker {
             skip: None,
             asked: false,
             ended: false,
+            failed: None,
         }
     }
 
@@ -275,7 +305,7 @@ impl ChildWalker {
             self.stream.request(&self.ctx, request)?;
             self.asked = true;
         }
-        let incoming = self.stream.next(&self.ctx)?.ok_or_else(no_answer)?;
+        let incoming = self.stream.next(&self.ctx)?.ok_or_else(message::no_answer)?;
         self.asked = false;
         self.ended = incoming.end;
         match incoming.kind {
@@ -287,7 +317,11 @@ impl ChildWalker {
                 self.page = entries.into();
                 Ok(())
             }
-            _ => Err(message::error_from(&incoming.body)),
+            _ => {
+                let error = message::error_from(&incoming.body);
+                self.failed = self.ended.then(|| error.clone());
+                Err(error)
+            }
         }
     }
 }
@@ -297,7 +331,7 @@ impl Walker for ChildWalker {
         loop {
             let Some(info) = self.page.pop_front() else {
                 if self.ended {
-                    return Ok(None);
+                    return self.failed.clone().map_or(Ok(None), Err);
                 }
                 self.fetch()?;
                 continue;
@@ -307,7 +341,9 @@ impl Walker for ChildWalker {
             if !self.last.as_ref().is_none_or(in_order) {
                 self.page.clear();
                 self.ended = true;
-                return Err(message::wrong("a walk out of order"));
+                let error = message::wrong("a walk out of order");
+                self.failed = Some(error.clone());
+                return Err(error);
             }
             self.last = Some(info.clone());
             if self.skip.as_deref().is_some_and(|skip| path::below(&info.path, skip).is_some()) {

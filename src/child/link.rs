@@ -2,7 +2,6 @@
 //! waits first reads the socket for all, and hands that on when its own answer has
 //! come. So a call alone in its process costs one send and one read, on its own thread.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,32 +9,28 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use super::frame::{Fault, Header, Inlet, Kind, MAX_BODY, Spare, Step, WINDOW};
-use super::message::{self, Request};
+use super::frame::{Fault, GLANCE, Header, Inlet, Kind, Spare, Step, WINDOW};
 use super::outlet::Outlet;
 use super::process::Process;
+use super::table::{Entry, Expect, Table};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::runtime::Birth;
 
-/// How long a wait for the socket may last before its context is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
 /// The same for one who only waits for room while somebody else reads.
 const SHORT_GLANCE: Duration = Duration::from_millis(5);
 /// Calls that were given up and not answered, before the driver is thought to be stuck.
 const MOST_ABANDONED: usize = 10_000;
-/// What one stream may leave unread, file contents not counted.
-const MOST_QUEUED: usize = 64 << 20;
-/// Credit above this is as good as any.
-const MOST_CREDIT: u64 = 1 << 40;
+
+/// What may wait for room in the socket: the rest of a frame, and small ones.
+const MOST_PENDING: usize = 4 << 20;
 
 pub struct Link {
     socket: OwnedFd,
-    birth: Birth,
+    pub birth: Birth,
     outlet: Outlet,
-    table: Mutex<Table>,
+    pub table: Mutex<Table>,
     lead: Mutex<Lead>,
     spare: Spare,
     process: Option<Arc<Process>>,
@@ -50,92 +45,29 @@ struct Lead {
     over: Option<Option<Fault>>,
 }
 
-struct Table {
-    streams: HashMap<u32, Entry>,
-    next: u32,
-    leading: bool,
-    /// Who waits for what somebody else reads: by stream, and a number of their own.
-    waiting: BTreeMap<(u32, u64), Waker>,
-    next_ticket: u64,
-    abandoned: usize,
-    /// Why there is no connection any more.
-    dead: Option<Error>,
-    pongs: u32,
-}
-
-/// One stream. The fields are the rules of docs/driver-protocol.md section 4.
-#[derive(Default)]
-pub struct Entry {
-    queue: VecDeque<Incoming>,
-    queued: usize,
-    /// A request was sent, so that the driver knows of the stream.
-    sent: bool,
-    /// A request is not answered yet.
-    asked: bool,
-    /// A request may have several replies.
-    many: bool,
-    /// Contents may come, and how much of it.
-    contents: bool,
-    allowed: u64,
-    /// How much we may send.
-    pub credit: u64,
-    /// Writes fail from here on.
-    pub broken: Option<Error>,
-    ended: bool,
-    abandoned: bool,
-    /// Of an upload, which is not over before the driver says so.
-    path: Option<String>,
-    /// Something has come that the one who waits has not looked at.
-    stir: bool,
-}
-
-/// A frame of a stream.
-pub struct Incoming {
-    pub kind: Kind,
-    pub body: Vec<u8>,
-    pub end: bool,
-}
-
-/// What a request is answered by.
-#[derive(Clone, Copy, Default)]
-pub struct Expect {
-    pub contents: bool,
-    pub many: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Link {
-    /// `inlet` may hold what came after the hello.
+    /// `inlet` may hold what came after the hello; a read of the socket lasts no longer
+    /// than `GLANCE`.
     pub fn new(
         socket: OwnedFd,
         inlet: Inlet,
         process: Option<Arc<Process>>,
         window: u32,
-    ) -> Result<Arc<Link>> {
-        set_socket_timeout(&socket, Timeout::Recv, Some(GLANCE)).map_err(socket_error)?;
-        let table = Table {
-            streams: HashMap::new(),
-            next: 1,
-            leading: false,
-            waiting: BTreeMap::new(),
-            next_ticket: 0,
-            abandoned: 0,
-            dead: None,
-            pongs: 0,
-        };
-        Ok(Arc::new(Link {
+    ) -> Arc<Link> {
+        Arc::new(Link {
             socket,
             birth: Birth::now(),
             outlet: Outlet::default(),
-            table: Mutex::new(table),
+            table: Mutex::default(),
             spare: inlet.spare(),
             lead: Mutex::new(Lead { inlet, over: None }),
             process,
             window,
-        }))
+        })
     }
 
     pub fn process(&self) -> Option<&Arc<Process>> {
@@ -153,7 +85,7 @@ impl Link {
         self.death().or_else(|| ended.then(|| self.wait_for_death(ctx)))
     }
 
-    fn open(&self, expect: Expect) -> Result<u32> {
+    pub fn open(&self, expect: Expect) -> Result<u32> {
         self.birth.same_process()?;
         let mut table = lock(&self.table);
         if let Some(dead) = &table.dead {
@@ -179,17 +111,17 @@ impl Link {
         Ok(id)
     }
 
-    /// Waits until uploads to a path that were freed are over in the driver as well, so
-    /// that the next one finds what they left.
-    pub fn settle_uploads(&self, ctx: &Context, path: &str) -> Result<()> {
+    /// Waits until what was given up and may still change these paths is over in the
+    /// driver as well, so that it cannot come after what is asked for next.
+    pub fn settle_paths(&self, ctx: &Context, paths: &[&str]) -> Result<()> {
         self.birth.same_process()?;
         loop {
             let table = lock(&self.table);
             if table.abandoned == 0 {
                 return Ok(());
             }
-            let same = |entry: &Entry| entry.abandoned && entry.path.as_deref() == Some(path);
-            let found = table.streams.iter().find(|(_, entry)| same(entry)).map(|(id, _)| *id);
+            let changes = |entry: &Entry| entry.abandoned && entry.changes(paths);
+            let found = table.streams.iter().find(|(_, entry)| changes(entry)).map(|(id, _)| *id);
             drop(table);
             match found {
                 Some(id) => self.wait(id, ctx, |_| None::<()>).map(drop)?,
@@ -202,7 +134,7 @@ impl Link {
 
     /// Waits until `ready` says so of a stream; reads the socket meanwhile if nobody
     /// does. The stream's own end and a death are always enough.
-    fn wait<T>(
+    pub fn wait<T>(
         &self,
         id: u32,
         ctx: &Context,
@@ -315,7 +247,14 @@ impl Link {
                     self.take(header, body)?;
                 }
             }
-            Step::Idle => self.outlet.flush(&self.socket),
+            Step::Idle => {
+                self.outlet.flush(&self.socket);
+                // What it started may hold the socket open, but nobody speaks there now.
+                let ended = self.process.as_ref().is_some_and(|process| process.has_ended());
+                if ended && self.poll(PollFlags::IN, Duration::ZERO).is_empty() {
+                    lead.over = Some(None);
+                }
+            }
             Step::End => lead.over = Some(None),
         }
         Ok(())
@@ -346,7 +285,9 @@ impl Link {
         match header.kind {
             Kind::Ping => {
                 let pong = Header::new(Kind::Pong, 0, 0).with_arg(header.arg);
-                self.outlet.defer(&self.socket, &pong.encode());
+                if self.outlet.defer(&self.socket, &pong.encode()) > MOST_PENDING {
+                    return Err("pings without end, and their answers are not read".to_string());
+                }
                 return Ok(());
             }
             Kind::Pong => {
@@ -384,7 +325,7 @@ impl Link {
 
     /// Sends whole frames. If the context ends when a part is out, the rest goes out
     /// later, and that is a success; `begun` becomes whether it came so far.
-    fn send(&self, ctx: &Context, frames: &[&[u8]], begun: &mut bool) -> Result<()> {
+    pub fn send(&self, ctx: &Context, frames: &[&[u8]], begun: &mut bool) -> Result<()> {
         self.birth.same_process()?;
         let slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
         match self.outlet.send(&self.socket, ctx, slices, begun, || self.wait_for_room(ctx)) {
@@ -446,7 +387,7 @@ impl Link {
     }
 
     /// Sends a frame without a body some time, now if that needs no wait.
-    fn send_soon(&self, header: Header) {
+    pub fn send_soon(&self, header: Header) {
         if self.birth.same_process().is_ok() {
             self.outlet.defer(&self.socket, &header.encode());
         }
@@ -499,232 +440,6 @@ impl Drop for Link {
 impl AsFd for Link {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Table {
-    fn new_ticket(&mut self) -> u64 {
-        self.next_ticket += 1;
-        self.next_ticket
-    }
-
-    fn wake_all_of(&mut self, id: u32) {
-        while let Some((&place, _)) = self.waiting.range((id, 0)..=(id, u64::MAX)).next() {
-            if let Some(waker) = self.waiting.remove(&place) {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Somebody who waits must become the one who reads.
-    fn wake_one(&mut self) {
-        if !self.leading
-            && let Some((_, waker)) = self.waiting.pop_first()
-        {
-            waker.wake();
-        }
-    }
-}
-
-impl Entry {
-    fn stirred(&self) -> bool {
-        self.stir || !self.queue.is_empty()
-    }
-
-    fn take(&mut self, header: Header, body: Vec<u8>) -> std::result::Result<(), Fault> {
-        let id = header.stream;
-        self.stir = true;
-        match header.kind {
-            Kind::Credit => {
-                self.credit = (self.credit + u64::from(header.arg)).min(MOST_CREDIT);
-                return Ok(());
-            }
-            Kind::Broken => {
-                self.broken = Some(message::error_from(&body));
-                return Ok(());
-            }
-            Kind::Data => {
-                let length = body.len() as u64;
-                let allowed = self.allowed.checked_sub(length).filter(|_| self.contents);
-                self.allowed =
-                    allowed.ok_or_else(|| format!("more data on stream {id} than was allowed"))?;
-            }
-            _ => {
-                let fits = self.asked || (header.kind == Kind::Error && header.end);
-                if !fits {
-                    return Err(format!("a second answer on stream {id}"));
-                }
-                self.asked = self.many && !header.end;
-                self.queued += body.len();
-                if self.queued > MOST_QUEUED {
-                    return Err(format!("an answer without end on stream {id}"));
-                }
-            }
-        }
-        self.ended = header.end;
-        if !self.abandoned {
-            self.queue.push_back(Incoming { kind: header.kind, body, end: header.end });
-        } else {
-            self.queued = 0;
-        }
-        Ok(())
-    }
-}
-
-/// A stream in use. Dropped before its end, the driver is told to forget it.
-pub struct Stream {
-    link: Arc<Link>,
-    id: u32,
-    forget: Kind,
-}
-
-impl Stream {
-    /// For one call.
-    pub fn call(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
-        // What is in the middle of sending something waits for credit that never comes.
-        let forget = if expect.contents { Kind::Release } else { Kind::Cancel };
-        Stream::open(link, expect, forget)
-    }
-
-    /// For what stays open.
-    pub fn handle(link: &Arc<Link>, expect: Expect) -> Result<Stream> {
-        Stream::open(link, expect, Kind::Release)
-    }
-
-    fn open(link: &Arc<Link>, expect: Expect, forget: Kind) -> Result<Stream> {
-        Ok(Stream { id: link.open(expect)?, link: link.clone(), forget })
-    }
-
-    pub fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
-    fn with_entry<T>(&self, change: impl FnOnce(&mut Entry) -> T) -> Result<T> {
-        self.link.birth.same_process()?;
-        let mut table = lock(&self.link.table);
-        let entry = table.streams.get_mut(&self.id);
-        entry.map(change).ok_or_else(|| Error::new(Code::Internal, "the stream is gone"))
-    }
-
-    /// Says that the stream is an upload to a path.
-    pub fn uploads_to(&self, path: &str) -> Result<()> {
-        self.with_entry(|entry| entry.path = Some(path.to_string()))
-    }
-
-    pub fn request(&self, ctx: &Context, request: Request) -> Result<()> {
-        self.request_with(ctx, request, None)
-    }
-
-    /// A request and the first of its contents, or all of it (`true`), in one go.
-    pub fn request_with(
-        &self,
-        ctx: &Context,
-        request: Request,
-        contents: Option<(&[u8], bool)>,
-    ) -> Result<()> {
-        let body = request.finish(ctx)?;
-        let header = Header::new(Kind::Request, self.id, body.len()).encode();
-        // Before it is sent: the answer may be quick.
-        let before = self.with_entry(|entry| {
-            let before = (entry.sent, entry.asked);
-            (entry.sent, entry.asked) = (true, true);
-            if let Some((data, _)) = contents {
-                entry.credit = entry.credit.saturating_sub(data.len() as u64);
-            }
-            before
-        })?;
-        let mut begun = false;
-        let outcome = match contents {
-            None => self.link.send(ctx, &[&header, &body], &mut begun),
-            Some((data, end)) => {
-                let second = Header::new(Kind::Data, self.id, data.len()).ending(end).encode();
-                self.link.send(ctx, &[&header, &body, &second, data], &mut begun)
-            }
-        };
-        if outcome.is_err() && !begun {
-            self.with_entry(|entry| (entry.sent, entry.asked) = before)?;
-        }
-        outcome
-    }
-
-    /// The next frame; an error of the driver's as an error. `None`: the stream has
-    /// ended.
-    pub fn next(&self, ctx: &Context) -> Result<Option<Incoming>> {
-        let incoming = self.link.wait(self.id, ctx, |entry| {
-            let incoming = entry.queue.pop_front()?;
-            entry.queued -= incoming.body.len().min(entry.queued);
-            Some(incoming)
-        })?;
-        Ok(incoming)
-    }
-
-    /// How much may be sent, at least a byte; `Err` if there is no use.
-    fn credit(&self, ctx: &Context) -> Result<u64> {
-        let found = self.link.wait(self.id, ctx, |entry| {
-            if let Some(error) = &entry.broken {
-                return Some(Err(error.clone()));
-            }
-            // An answer to what was not finished: the driver wants no more.
-            if !entry.queue.is_empty() {
-                return Some(Ok(0));
-            }
-            (entry.credit > 0).then_some(Ok(entry.credit))
-        })?;
-        found.unwrap_or(Ok(0))
-    }
-
-    /// Sends as much of `data` as one frame and the credit allow, and says how much
-    /// that was; 0 if the driver has answered already. `end`: nothing follows.
-    pub fn send(&self, ctx: &Context, data: &[u8], end: bool) -> Result<usize> {
-        let credit = if data.is_empty() { 0 } else { self.credit(ctx)? };
-        let count = data.len().min(usize::try_from(credit).unwrap_or(usize::MAX));
-        let count = count.min(super::frame::PIECE).min(MAX_BODY);
-        if count == 0 && !data.is_empty() {
-            return Ok(0);
-        }
-        self.with_entry(|entry| entry.credit -= (count as u64).min(entry.credit))?;
-        let piece = data.get(..count).unwrap_or_default();
-        let header = Header::new(Kind::Data, self.id, count).ending(end && count == data.len());
-        self.link.send(ctx, &[&header.encode(), piece], &mut false)?;
-        Ok(count)
-    }
-
-    /// Why writes fail, if the driver has said so.
-    pub fn broken(&self) -> Option<Error> {
-        self.with_entry(|entry| entry.broken.clone()).ok().flatten()
-    }
-
-    /// Allows the driver to send this much more.
-    pub fn allow(&self, bytes: u32) {
-        let ended = self.with_entry(|entry| {
-            entry.allowed += u64::from(bytes);
-            entry.ended
-        });
-        if let Ok(false) = ended {
-            self.link.send_soon(Header::new(Kind::Credit, self.id, 0).with_arg(bytes));
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        // The locks may be held for ever there.
-        if self.link.birth.same_process().is_err() {
-            return;
-        }
-        let mut table = lock(&self.link.table);
-        let table_ref = &mut *table;
-        let Some(entry) = table_ref.streams.get_mut(&self.id) else { return };
-        if entry.ended || !entry.sent || table_ref.dead.is_some() {
-            table_ref.streams.remove(&self.id);
-            return;
-        }
-        entry.abandoned = true;
-        entry.queue.clear();
-        entry.queued = 0;
-        table_ref.abandoned += 1;
-        drop(table);
-        self.link.send_soon(Header::new(self.forget, self.id, 0));
     }
 }
 

@@ -18,6 +18,10 @@ pub const MINOR: u64 = 0;
 
 pub type Object = Map<String, Value>;
 
+pub fn no_answer() -> Error {
+    wrong("a stream that ended without an answer")
+}
+
 /// For a body that is not what the page says.
 pub fn wrong(what: &str) -> Error {
     Error::new(Code::Driver, format!("wrong answer of the driver: {what}"))

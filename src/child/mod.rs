@@ -2,8 +2,9 @@
 //! `frame.rs` and `message.rs` are that page as code, for both sides.
 //!
 //! The host's side: `lookup` finds the program, `process` starts it, `supervisor`
-//! watches it, `link` shares its connection between the threads that call, `client`
-//! and `handles` make a `Driver` of it. The driver's side: `server`.
+//! watches it, `link` shares its connection between the threads that call, each with
+//! a `stream` in its `table`, `client` and `handles` make a `Driver` of it. The driver's
+//! side: `server`.
 
 mod client;
 pub mod frame;
@@ -15,9 +16,11 @@ mod outlet;
 mod process;
 mod server;
 mod session;
+mod stream;
 mod supervisor;
 #[allow(unsafe_code)]
 mod sys;
+mod table;
 
 pub use client::ChildDriver;
 pub use lookup::find;

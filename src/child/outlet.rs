@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -39,48 +39,18 @@ impl Outlet {
         &self,
         socket: &OwnedFd,
         ctx: &Context,
-        mut slices: Vec<IoSlice<'_>>,
+        slices: Vec<IoSlice<'_>>,
         begun: &mut bool,
-        mut wait: impl FnMut() -> Result<()>,
+        wait: impl FnMut() -> Result<()>,
     ) -> std::result::Result<(), Refusal> {
         let turn = self.turn(socket, ctx).map_err(Some)?;
-        loop {
-            let first = std::mem::take(&mut self.lock().pending);
-            if first.is_empty() {
-                break;
-            }
-            let mut rest = first.as_slice();
-            let outcome = drain(socket, &mut [IoSlice::new(rest)], &mut wait, &mut |sent| {
-                rest = rest.get(sent..).unwrap_or_default();
-            });
-            turn.put_back(rest);
-            outcome?;
+        let outcome = turn.send(slices, begun, wait);
+        if matches!(outcome, Err(None)) {
+            // With half a frame out nobody may send again. What the other side has sent
+            // can still be read; then the connection ends, however this came about.
+            let _ = shutdown(socket, Shutdown::Both);
         }
-        let mut slices = slices.as_mut_slice();
-        let left = |slices: &[IoSlice<'_>]| {
-            slices.iter().flat_map(|s| s.iter().copied()).collect::<Vec<u8>>()
-        };
-        loop {
-            match send_now(socket, slices) {
-                Ok(sent) => {
-                    *begun = true;
-                    IoSlice::advance_slices(&mut slices, sent);
-                    if slices.is_empty() {
-                        return Ok(());
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    if let Err(error) = wait() {
-                        if *begun {
-                            turn.put_back(&left(slices));
-                        }
-                        return Err(Some(error));
-                    }
-                }
-                Err(_) => return Err(None),
-            }
-        }
+        outcome
     }
 
     /// Waits until nobody is in the middle of a frame.
@@ -104,11 +74,13 @@ impl Outlet {
         })
     }
 
-    /// Sends a small frame now if that needs no wait, else with the next one.
-    pub fn defer(&self, socket: &OwnedFd, frame: &[u8]) {
+    /// Sends a small frame now if that needs no wait, else with the next one. Gives how
+    /// many bytes are left for that.
+    pub fn defer(&self, socket: &OwnedFd, frame: &[u8]) -> usize {
         let mut state = self.lock();
         state.pending.extend_from_slice(frame);
         state.try_pending(socket);
+        state.pending.len()
     }
 
     /// Sends what was deferred, as far as the socket takes it.
@@ -132,6 +104,51 @@ impl State {
 struct Turn<'o>(&'o Outlet, &'o OwnedFd);
 
 impl Turn<'_> {
+    fn send(
+        &self,
+        mut slices: Vec<IoSlice<'_>>,
+        begun: &mut bool,
+        mut wait: impl FnMut() -> Result<()>,
+    ) -> std::result::Result<(), Refusal> {
+        loop {
+            let first = std::mem::take(&mut self.0.lock().pending);
+            if first.is_empty() {
+                break;
+            }
+            let mut rest = first.as_slice();
+            let outcome = drain(self.1, &mut [IoSlice::new(rest)], &mut wait, &mut |sent| {
+                rest = rest.get(sent..).unwrap_or_default();
+            });
+            self.put_back(rest);
+            outcome?;
+        }
+        let mut slices = slices.as_mut_slice();
+        let left = |slices: &[IoSlice<'_>]| {
+            slices.iter().flat_map(|s| s.iter().copied()).collect::<Vec<u8>>()
+        };
+        loop {
+            match send_now(self.1, slices) {
+                Ok(sent) => {
+                    *begun = true;
+                    IoSlice::advance_slices(&mut slices, sent);
+                    if slices.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    if let Err(error) = wait() {
+                        if *begun {
+                            self.put_back(&left(slices));
+                        }
+                        return Err(Some(error));
+                    }
+                }
+                Err(_) => return Err(None),
+            }
+        }
+    }
+
     /// In front of what others have deferred meanwhile.
     fn put_back(&self, rest: &[u8]) {
         if !rest.is_empty() {

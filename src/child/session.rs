@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{SendFlags, send};
 
-use super::frame::{Header, Inlet, Kind, Step};
+use super::frame::{GLANCE, Header, Inlet, Kind, Step};
 use super::link::{Link, socket_error};
 use super::message::{self, DriverHello};
 use super::process::{self, Process};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::params::Params;
-
-/// How long to wait before a look at the caller's context.
-const GLANCE: Duration = Duration::from_millis(20);
 
 pub struct Session {
     pub link: Arc<Link>,
@@ -65,10 +63,11 @@ impl Session {
             until: Instant::now() + patience,
             patience,
         };
+        set_socket_timeout(&socket, Timeout::Recv, Some(GLANCE)).map_err(socket_error)?;
         let mut inlet = Inlet::new();
         greeting.say(&frame)?;
         let hello = greeting.answer(&mut inlet)?;
-        let link = Link::new(socket, inlet, process.clone(), hello.window)?;
+        let link = Link::new(socket, inlet, process.clone(), hello.window);
         if let Some(process) = process {
             process.belongs_to(&link);
         }
@@ -121,16 +120,17 @@ impl Greeting<'_> {
 
     fn wait(&mut self, flags: PollFlags) -> Result<()> {
         loop {
-            let mut fds = [PollFd::from_borrowed_fd(self.socket.as_fd(), flags)];
-            let glance = Timespec::try_from(GLANCE).ok();
-            if matches!(poll(&mut fds, glance.as_ref()), Ok(ready) if ready > 0) {
-                return Ok(());
-            }
+            // First: there may always be something ready, but never a whole frame.
             self.ctx.status()?;
             if Instant::now() >= self.until {
                 let patience = self.patience.as_millis();
                 let detail = format!("the driver's process did not say hello within {patience} ms");
                 return Err(Error::new(Code::Unavailable, detail));
+            }
+            let mut fds = [PollFd::from_borrowed_fd(self.socket.as_fd(), flags)];
+            let glance = Timespec::try_from(GLANCE).ok();
+            if matches!(poll(&mut fds, glance.as_ref()), Ok(ready) if ready > 0) {
+                return Ok(());
             }
         }
     }

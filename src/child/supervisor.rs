@@ -164,17 +164,21 @@ fn listen(process: &Arc<Process>) {
     });
     let Some(output) = output else { return };
     let mut buf = [0; 4096];
+    let mut ended = false;
     // Not for ever, should it print without a pause.
     for _ in 0..64 {
         match read(output.as_fd(), &mut buf) {
-            Ok(0) => break,
+            Ok(0) => {
+                ended = true;
+                break;
+            }
             Ok(count) => process.heard(buf.get(..count).unwrap_or_default()),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return,
             Err(_) => break,
         }
     }
-    if let Ok(0) = read(output.as_fd(), &mut buf) {
+    if ended {
         with(|supervisor| {
             let same = |w: &&mut Watched| Arc::ptr_eq(&w.process, process);
             if let Some(watched) = supervisor.watched.iter_mut().find(same) {

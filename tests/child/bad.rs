@@ -1,14 +1,19 @@
 //! A process that answers garbage, too much, too late, twice, or what was not asked.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use storagedriver::child::ChildDriver;
 use storagedriver::child::frame::{Header, Kind, PIECE, WINDOW};
 use storagedriver::context::Context;
 use storagedriver::driver::{Driver, WalkOptions};
 use storagedriver::error::Code;
+use storagedriver::params::Params;
 
 use crate::scripted::{HELLO, Script, script, with_hello};
+use crate::served;
 
 const INFO: &str = r#"{"size":1,"mtime_ns":0,"dir":false}"#;
 
@@ -53,6 +58,17 @@ fn garbage_ends_the_connection() {
     breaks("out of turn", |side, _| side.send(Kind::Hello, 0, false, HELLO.as_bytes()));
     breaks("out of turn", |side, stream| side.send(Kind::Request, stream, false, b"{}"));
     breaks("out of turn", |side, _| side.send(Kind::Goodbye, 0, false, b""));
+}
+
+#[test]
+fn pings_without_end_do_not_fill_the_memory() {
+    breaks("pings without end", |side, _| {
+        let pings = Header::new(Kind::Ping, 0, 0).encode().repeat(4096);
+        // Ten times what may wait, and none of the answers is read.
+        for _ in 0..640 {
+            side.raw(&pings);
+        }
+    });
 }
 
 #[test]
@@ -219,6 +235,10 @@ fn a_walk_out_of_order_or_from_elsewhere_is_refused() {
             }
         };
         assert!(error.detail().contains(words), "{error}");
+        if words == "out of order" {
+            let again = walker.next().expect_err("a good end");
+            assert_eq!(again.detail(), error.detail());
+        }
         drop((walker, driver));
         thread.join().unwrap();
     }
@@ -240,6 +260,36 @@ fn another_protocol_is_refused_by_its_own_code() {
         assert_eq!(error.code(), code, "{hello}: {error}");
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn half_a_frame_holds_nobody_longer_than_his_deadline() {
+    let ctx = Context::new(&Context::none());
+    // In the hello, in its header and in its body.
+    let hello = [&Header::new(Kind::Hello, 0, HELLO.len()).encode()[..], HELLO.as_bytes()].concat();
+    for half in [8, 30] {
+        let (ours, theirs) = served::pair();
+        let mut theirs = UnixStream::from(theirs);
+        theirs.write_all(&hello[..half]).unwrap();
+        ctx.set_timeout(Duration::from_millis(100));
+        let error = ChildDriver::connect("half", ours, &ctx, &Params::new()).err().unwrap();
+        assert_eq!(error.code(), Code::Deadline, "{error}");
+    }
+    // And later, with one more byte at every moment.
+    let (driver, thread) = script(|side| {
+        let (stream, _) = side.request();
+        side.raw(&Header::new(Kind::Reply, stream, 1 << 20).encode());
+        for _ in 0..600 {
+            side.raw(b" ");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let started = Instant::now();
+    ctx.set_timeout(Duration::from_millis(100));
+    assert_eq!(driver.stat(&ctx, "/a").unwrap_err().code(), Code::Deadline);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    drop(driver);
+    thread.join().unwrap();
 }
 
 #[test]

@@ -104,6 +104,34 @@ fn a_put_that_is_cancelled_in_the_middle_does_not_happen() {
 }
 
 #[test]
+fn what_is_cancelled_before_a_thread_comes_to_it_does_not_happen() {
+    let mut host = Host::new();
+    let none = Context::none();
+    host.driver.put_content(&none, "/b", b"b").unwrap();
+    let frame = |kind, stream, end, body: &[u8]| {
+        [&Header::new(kind, stream, body.len()).ending(end).encode()[..], body].concat()
+    };
+    let ask = |stream, request: Value| {
+        frame(Kind::Request, stream, false, request.to_string().as_bytes())
+    };
+    // All in one go, so that they are read together.
+    let put = [
+        ask(1, json!({"op": "put_content", "path": "/a", "length": 1})),
+        frame(Kind::Data, 1, true, b"1"),
+        frame(Kind::Cancel, 1, false, b""),
+    ];
+    host.socket.write_all(&put.concat()).unwrap();
+    host.expect_error(1, Code::Cancelled);
+    let delete =
+        [ask(2, json!({"op": "delete", "path": "/b"})), frame(Kind::Cancel, 2, false, b"")];
+    host.socket.write_all(&delete.concat()).unwrap();
+    host.expect_error(2, Code::Cancelled);
+    assert_eq!(host.driver.stat(&none, "/a").unwrap_err().code(), Code::PathNotFound);
+    host.driver.stat(&none, "/b").unwrap();
+    host.goodbye();
+}
+
+#[test]
 fn a_put_of_another_length_does_not_happen() {
     let mut host = Host::new();
     for (stream, data) in [(1, &b"123"[..]), (2, b"1234567")] {

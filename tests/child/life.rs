@@ -16,6 +16,7 @@ use storagedriver::observe;
 use storagedriver::params::Params;
 use tempfile::TempDir;
 
+use crate::scripted::script as script_of;
 use crate::served;
 use crate::support::program;
 
@@ -223,6 +224,38 @@ fn a_death_quotes_the_status_and_the_last_words() {
 }
 
 #[test]
+fn a_death_that_the_socket_does_not_show_is_noticed() {
+    // Something that it started keeps the socket open.
+    let hello = r#"{"protocol":[1,0],"window":1048576}"#;
+    assert_eq!(hello.len(), 0o43);
+    let script = format!(
+        r#"env printf '\043\0\0\0\001\0\0\0\0\0\0\0\0\0\0\0%s' '{hello}' >&3
+           sleep 30 &
+           sleep 0.5; exit 3"#
+    );
+    let driver = create_script(&script, "{}").unwrap();
+    for _ in 0..2 {
+        let error = driver.stat(&timeout(20_000), "/a").unwrap_err();
+        assert_eq!(error.code(), Code::DriverDied, "{error}");
+        assert!(error.detail().contains("ended with status 3"), "{error}");
+    }
+    // One that reads no more, but neither ends nor closes anything.
+    let (driver, thread) = script_of(|side| {
+        side.read_no_more();
+        side.drain();
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    let ctx = timeout(20_000);
+    let error = loop {
+        if let Err(error) = driver.put_content(&ctx, "/a", b"x") {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), Code::DriverDied, "{error}");
+    thread.join().unwrap();
+}
+
+#[test]
 fn a_program_that_does_not_say_hello_in_time_is_refused_and_ended() {
     let started = Instant::now();
     let error = create_script("sleep 1000 & echo $! >&2; wait", r#"{"processstarttimeout":300}"#);
@@ -243,7 +276,8 @@ fn a_program_that_does_not_say_hello_in_time_is_refused_and_ended() {
 fn the_program_gets_four_descriptors_and_no_arguments() {
     // Descriptors that a careless host leaves open.
     let careless: Vec<_> = (0..20).map(|_| rustix::io::dup(std::io::stdin()).unwrap()).collect();
-    let script = "ls /proc/$$/fd | grep -v '^1[0-9]$'; readlink /proc/$$/fd/0; \
+    // Without a pipe, whose ends the shell would have open meanwhile.
+    let script = "ls /proc/$$/fd >$0.fds; grep -v '^1[0-9]$' $0.fds; readlink /proc/$$/fd/0; \
                   echo $# arguments; exit 1";
     let error = create_script(script, r#"{"secret":"sesame"}"#).err().unwrap();
     // A shell keeps its script open above 9.

@@ -10,5 +10,6 @@ mod bad;
 mod decoder;
 mod host;
 mod life;
+mod python;
 mod scripted;
 mod streams;

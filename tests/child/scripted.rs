@@ -53,6 +53,10 @@ impl Script {
         self.send(Kind::Reply, stream, true, body.as_bytes());
     }
 
+    pub fn read_no_more(&self) {
+        self.0.shutdown(std::net::Shutdown::Read).unwrap();
+    }
+
     /// Until the host has closed the connection.
     pub fn drain(&mut self) {
         while self.read().is_some() {}

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use storagedriver::base::Base;
@@ -13,7 +14,7 @@ use storagedriver::factory;
 use storagedriver::names::Names;
 use storagedriver::params::Params;
 
-use crate::scripted::{HELLO, script, with_hello};
+use crate::scripted::{HELLO, Script, script, with_hello};
 use crate::served;
 
 fn inmemory() -> Arc<Base> {
@@ -160,6 +161,51 @@ fn a_writer_sends_no_more_than_it_was_allowed() {
 }
 
 #[test]
+fn what_did_not_get_out_costs_no_credit() {
+    const SIZE: usize = 250_000;
+    let (go, wait) = std::sync::mpsc::channel();
+    let (driver, thread) = script(move |side| {
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let (stream, _) = side.request();
+            side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
+            streams.push(stream);
+        }
+        wait.recv().unwrap();
+        // As one that gives credit only when half of its window is used.
+        let mut got = 0;
+        loop {
+            let (header, body) = side.read().unwrap();
+            match header.kind {
+                Kind::Data if header.stream == streams[0] => got += body.len(),
+                Kind::Request if header.stream == streams[0] => break,
+                _ => {}
+            }
+        }
+        assert_eq!(got, SIZE);
+        side.reply(streams[0], &format!(r#"{{"size":{SIZE}}}"#));
+        side.drain();
+    });
+    let ctx = Context::new(&Context::none());
+    let brief = Context::new(&Context::none());
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(&vec![1; SIZE]).unwrap();
+    // Another one fills the socket.
+    let mut other = driver.writer(&brief, "/b", false).unwrap();
+    brief.set_timeout(Duration::from_millis(300));
+    while other.write(&[2; PIECE]).is_ok() {}
+    for _ in 0..5 {
+        brief.set_timeout(Duration::from_millis(30));
+        assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    }
+    go.send(()).unwrap();
+    ctx.set_timeout(Duration::from_secs(20));
+    writer.commit(&ctx).unwrap();
+    drop((writer, other, driver));
+    thread.join().unwrap();
+}
+
+#[test]
 fn small_writes_are_sent_together() {
     let (driver, thread) = script(|side| {
         let (stream, _) = side.request();
@@ -199,6 +245,123 @@ fn a_deadline_in_the_middle_of_a_commit_leaves_its_answer_to_the_next_call() {
     thread.join().unwrap();
 }
 
+/// An upload of "abc" whose commit the caller gives up; the script answers with what it
+/// is told, later.
+fn given_up(
+    kind: Kind,
+    end: bool,
+    answer: &'static str,
+    then: impl FnOnce(&mut Script, u32) + Send + 'static,
+) -> (Box<dyn Writer>, JoinHandle<()>) {
+    let (driver, thread) = script(move |side| {
+        let (stream, _) = side.request();
+        side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
+        let (_, request) = side.request();
+        assert_eq!(request["size"].as_u64(), Some(3));
+        std::thread::sleep(Duration::from_millis(150));
+        side.send(kind, stream, end, answer.as_bytes());
+        then(side, stream);
+        side.drain();
+    });
+    let ctx = Context::new(&Context::none());
+    ctx.set_timeout(Duration::from_secs(20));
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(b"abc").unwrap();
+    let brief = Context::new(&ctx);
+    brief.set_timeout(Duration::from_millis(50));
+    assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    (writer, thread)
+}
+
+#[test]
+fn a_write_after_a_commit_that_was_given_up_is_refused_or_in_the_next_one() {
+    let none = Context::none();
+    let (mut writer, thread) = given_up(Kind::Reply, true, r#"{"size":3}"#, |_, _| ());
+    assert_eq!(writer.write(b"def").unwrap_err().code(), Code::InvalidState);
+    writer.commit(&none).unwrap();
+    assert_eq!(writer.size(), 3);
+    drop(writer);
+    thread.join().unwrap();
+    let (mut writer, thread) = given_up(Kind::Error, false, r#"{"code":-113}"#, |side, stream| {
+        let (header, body) = side.read().unwrap();
+        assert_eq!((header.kind, &body[..]), (Kind::Data, &b"def"[..]));
+        let (_, request) = side.request();
+        assert_eq!(request["size"].as_u64(), Some(6));
+        side.reply(stream, r#"{"size":6}"#);
+    });
+    writer.write(b"def").unwrap();
+    writer.commit(&none).unwrap();
+    assert_eq!(writer.size(), 6);
+    drop(writer);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_wrong_answer_to_a_commit_is_wrong_whenever_it_is_asked_for() {
+    for answer in [r#"{"size":2}"#, "{}", "?"] {
+        let (mut writer, thread) = given_up(Kind::Reply, true, answer, |_, _| ());
+        for _ in 0..3 {
+            let error = writer.commit(&Context::none()).unwrap_err();
+            assert!(error.detail().starts_with("wrong answer"), "{answer}: {error}");
+        }
+        drop(writer);
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn what_was_given_up_is_over_before_its_path_is_changed_again() {
+    type Call = fn(&dyn Driver, &Context) -> Result<()>;
+    let put: Call = |d, ctx| d.put_content(ctx, "/d/link", b"v");
+    let r#move: Call = |d, ctx| d.r#move(ctx, "/other", "/d/link");
+    let away: Call = |d, ctx| d.r#move(ctx, "/d/link", "/other");
+    let delete: Call = |d, ctx| d.delete(ctx, "/d/link");
+    let all: Call = |d, ctx| d.delete(ctx, "/d");
+    let upload: Call = |d, ctx| d.writer(ctx, "/d/link", false).map(drop);
+    for (first, second, other) in [
+        (put, put, "/d/linkage"),
+        (put, r#move, "/d/linkage"),
+        (put, away, "/d/linkage"),
+        (put, delete, "/d/linkage"),
+        (put, all, "/dd"),
+        (put, upload, "/d/linkage"),
+        (r#move, put, "/d/linkage"),
+        (delete, put, "/d/linkage"),
+        (all, put, "/dd"),
+        (upload, put, "/d/linkage"),
+    ] {
+        let (driver, thread) = script(|side| {
+            let (late, request) = side.request();
+            if request["op"] == "put_content" {
+                assert_eq!(side.read().unwrap().0.kind, Kind::Data);
+            }
+            let forgotten = side.read().unwrap().0;
+            assert!(matches!(forgotten.kind, Kind::Cancel | Kind::Release));
+            // Others do not wait.
+            let (other, request) = side.request();
+            assert!(["/d/linkage", "/dd"].contains(&request["path"].as_str().unwrap()));
+            assert_eq!(side.read().unwrap().0.kind, Kind::Data);
+            side.reply(other, "{}");
+            side.set_timeout(Duration::from_millis(100));
+            assert!(side.read().is_none(), "something after it");
+            side.set_timeout(Duration::from_secs(20));
+            side.send(Kind::Error, late, true, br#"{"code":-5}"#);
+            let (stream, request) = side.request();
+            side.reply(stream, if request["op"] == "writer" { r#"{"size":0}"# } else { "{}" });
+            side.drain();
+        });
+        let ctx = Context::new(&Context::none());
+        ctx.set_timeout(Duration::from_secs(20));
+        let brief = Context::new(&ctx);
+        brief.set_timeout(Duration::from_millis(50));
+        assert_eq!(first(&driver, &brief).unwrap_err().code(), Code::Deadline);
+        driver.put_content(&ctx, other, b"v").unwrap();
+        second(&driver, &ctx).unwrap();
+        drop(driver);
+        thread.join().unwrap();
+    }
+}
+
 /// A store whose uploads have room for so much, and whose errors have all there is.
 struct Full {
     room: usize,
@@ -235,6 +398,7 @@ impl Writer for FullUpload {
         self.size as u64
     }
     fn commit(&mut self, _: &Context) -> Result<()> {
+        assert!(self.room > 0, "as it should");
         Ok(())
     }
     fn cancel(&mut self, _: &Context) -> Result<()> {
@@ -322,6 +486,48 @@ fn a_write_that_fails_in_the_driver_stops_the_upload_and_close_keeps_the_rest() 
     writer.cancel(&none).unwrap();
     drop((writer, client));
     serving.join().unwrap().unwrap();
+}
+
+#[test]
+fn nothing_is_asked_on_a_stream_that_has_ended() {
+    let (_, _, driver) = full(0);
+    let (client, serving) = served::serve(driver);
+    let none = Context::none();
+    let mut writer = client.writer(&none, "/a", false).unwrap();
+    for end in [Writer::commit, Writer::close, Writer::cancel] {
+        let error = end(&mut *writer, &none).unwrap_err();
+        assert!(error.detail().contains("panicked"), "{error}");
+    }
+    assert!(client.list(&none, "/").unwrap().is_empty());
+    drop((writer, client));
+    serving.join().unwrap().unwrap();
+    // Ended before anything was asked: an upload, and a walk.
+    let hello = r#"{"protocol":[1,0],"window":1048576,"operations":["walk"]}"#;
+    let (driver, thread) = with_hello(hello, |side| {
+        let (upload, _) = side.request();
+        side.send(Kind::Reply, upload, false, br#"{"size":0}"#);
+        side.send(Kind::Error, upload, true, br#"{"code":-111}"#);
+        let (walk, _) = side.request();
+        side.reply(walk, "{}");
+        let (stream, request) = side.request();
+        assert_eq!(request["op"], "list");
+        side.reply(stream, r#"{"names":[]}"#);
+        side.drain();
+    });
+    let driver = driver.unwrap();
+    let mut writer = driver.writer(&none, "/a", false).unwrap();
+    let mut walker = driver.walker(&none, "/d", &Default::default()).unwrap().unwrap();
+    writer.write(b"x").unwrap();
+    for end in [Writer::commit, Writer::close, Writer::cancel] {
+        assert_eq!(end(&mut *writer, &none).unwrap_err().code(), Code::NoSpace);
+    }
+    for _ in 0..2 {
+        let error = walker.next().unwrap_err();
+        assert!(error.detail().contains("without an answer"), "{error}");
+    }
+    assert!(driver.list(&none, "/").unwrap().is_empty());
+    drop((writer, walker, driver));
+    thread.join().unwrap();
 }
 
 #[test]

@@ -254,7 +254,14 @@ impl Stream {
         if let Some(time) = message::number(object, "timeout_ms") {
             ctx.set_timeout(Duration::from_millis(time));
         }
-        lock(&self.inbox).current = Some(ctx.clone());
+        let mut inbox = lock(&self.inbox);
+        // It may have been given up before a thread came to it.
+        let mut until_next = inbox.events.iter().take_while(|e| !matches!(e, Event::Request(_)));
+        if until_next.any(|event| matches!(event, Event::Cancel)) {
+            ctx.cancel();
+        }
+        inbox.current = Some(ctx.clone());
+        drop(inbox);
         ctx
     }
 
@@ -262,6 +269,10 @@ impl Stream {
         let op = message::text(object, "op").unwrap_or_default();
         let path = message::text(object, "path").unwrap_or_default();
         let driver = &*server.driver;
+        if let Err(error) = ctx.status() {
+            *work = Work::Ended;
+            return self.fail(server, &error, true);
+        }
         let outcome = match op {
             "get_content" => driver.get_content(ctx, path).map(|content| {
                 *work = Work::Content { content, at: 0 };
