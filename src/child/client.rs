@@ -97,6 +97,8 @@ struct Restart {
 struct Current {
     session: Arc<Session>,
     started: Instant,
+    /// The last start succeeded.
+    lived: bool,
     pause: Duration,
 }
 
@@ -151,6 +153,7 @@ impl ChildDriver {
             current: Mutex::new(Current {
                 session: Arc::new(session),
                 started: Instant::now(),
+                lived: true,
                 pause: Duration::ZERO,
             }),
         }
@@ -176,29 +179,36 @@ impl ChildDriver {
         };
         let Some(restart) = &self.restart else { return Err(dead) };
         let life = current.started.elapsed();
-        if life > LONG_LIFE {
+        if current.lived && life > LONG_LIFE {
             current.pause = Duration::ZERO;
         }
         if let Some(left) = current.pause.checked_sub(life).filter(|left| !left.is_zero()) {
             return Err(dead.with_retryable(true).with_retry_after(left));
         }
         // Under the lock: the others want the same.
+        let before = current.pause;
         current.pause = (current.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        current.started = Instant::now();
-        let session = Session::start(
+        (current.started, current.lived) = (Instant::now(), false);
+        let started = Session::start(
             &restart.asked_name,
             &restart.program,
             restart.argument.clone(),
             ctx,
             &restart.params,
             restart.patience,
-        )?;
+        );
+        if started.is_err() && ctx.status().is_err() {
+            // The caller's hurry says nothing of the program.
+            current.pause = before;
+        }
+        let session = started?;
         if session.hello.capabilities != self.capabilities
             || session.hello.operations != self.operations
         {
             let detail = "the driver's process came back with other capabilities";
             return Err(Error::new(Code::DriverDied, detail));
         }
+        current.lived = true;
         current.session = Arc::new(session);
         Ok(current.session.clone())
     }

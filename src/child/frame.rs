@@ -150,6 +150,8 @@ struct Partial {
 }
 
 const BUFFER: usize = 32 << 10;
+/// How much is read of what follows a body that is not whole yet.
+const BEHIND: usize = 4 << 10;
 /// Bodies kept for use again.
 const SPARE: usize = 8;
 
@@ -264,6 +266,8 @@ impl Inlet {
         };
         let wanted = partial.body.get_mut(partial.filled..).unwrap_or_default();
         let missing = wanted.len();
+        // Of what follows a large body only a little: it would be copied once more.
+        let room = room.get_mut(..room.len().min(BEHIND)).unwrap_or_default();
         let count = readv(socket, &mut [IoSliceMut::new(wanted), IoSliceMut::new(room)])?;
         partial.filled += count.min(missing);
         self.end += count.saturating_sub(missing);

@@ -345,14 +345,23 @@ impl Link {
             self.poll(PollFlags::OUT, SHORT_GLANCE);
             return lock(&self.table).dead.clone().map_or(Ok(()), Err);
         }
-        let outcome = if self.poll(PollFlags::IN | PollFlags::OUT, GLANCE).contains(PollFlags::IN) {
-            let mut first = true;
-            self.lead(ctx, |_| std::mem::take(&mut first))
-        } else {
-            Ok(())
-        };
+        let outcome = self.read_until_room(ctx);
         self.stop_leading();
         outcome
+    }
+
+    fn read_until_room(&self, ctx: &Context) -> Result<()> {
+        loop {
+            let ready = self.poll(PollFlags::IN | PollFlags::OUT, GLANCE);
+            if ready.contains(PollFlags::IN) {
+                let mut first = true;
+                self.lead(ctx, |_| std::mem::take(&mut first))?;
+            }
+            // Room for a sliver is not worth a call: the kernel says when there is more.
+            if ready != PollFlags::IN {
+                return Ok(());
+            }
+        }
     }
 
     fn try_to_lead(&self) -> bool {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
@@ -32,6 +33,8 @@ const SHORT_GRACE: Duration = Duration::from_millis(200);
 const LONGEST_WAKE: Duration = Duration::from_secs(2);
 /// What is kept of its output, and quoted.
 const LINES: usize = 8;
+/// Of the socket, in each direction.
+const BUFFERED: usize = 1 << 20;
 const LINE: usize = 400;
 const LAST_WORDS: usize = 600;
 
@@ -75,6 +78,9 @@ pub fn start(
     };
     let family = (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC);
     let (ours, theirs) = socketpair(family.0, family.1, family.2, None).map_err(socket_error)?;
+    // Several frames fit, so that neither side waits for each one of the other's.
+    let _ = set_socket_send_buffer_size(&ours, BUFFERED);
+    let _ = set_socket_send_buffer_size(&theirs, BUFFERED);
     let (output, their_output) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     fcntl_setfl(&output, OFlags::NONBLOCK).map_err(failed)?;
     // Out of the way of 0 to 3, which a host may have closed.

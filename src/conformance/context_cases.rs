@@ -292,7 +292,10 @@ fn any_move(p: &Probe<'_>) -> CaseResult {
             true if good => p.expect_missing(&source(round)),
             // A store that copies may have been cut off before it removed the source.
             true => Ok(()),
-            false => p.expect_content(&source(round), &new),
+            // Or it went on while this looked: then it is done by now.
+            false => p
+                .expect_content(&source(round), &new)
+                .or_else(|_| p.expect_content(&dest(round), &new)),
         },
     )
 }

@@ -15,8 +15,8 @@ use crate::driver::{FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writ
 use crate::error::{Code, Error, Result};
 use crate::path;
 
-/// Credit is given back in pieces of this size.
-const CREDIT: usize = WINDOW as usize / 4;
+/// Credit is given back in pieces of this size: seldom, and while the host has some.
+const CREDIT: usize = WINDOW as usize / 2;
 /// A list is cut into answers of about this size.
 const ANSWER: usize = 128 << 10;
 const MOST_ENTRIES: u64 = 10_000;
