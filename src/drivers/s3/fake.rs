@@ -47,6 +47,8 @@ pub struct State {
     pub phantoms: Vec<String>,
     /// Each page's token is the same.
     pub stuck: bool,
+    /// Completes no upload that has more parts than are named, as radosgw.
+    pub names_all: bool,
 }
 
 /// What happens at the request of this number.
@@ -89,6 +91,7 @@ impl Fake {
             page: 1000,
             phantoms: Vec::new(),
             stuck: false,
+            names_all: false,
         };
         Fake {
             limits,
@@ -346,7 +349,12 @@ impl Bucket for Fake {
     ) -> Result<Option<Completed>> {
         let least = self.limits.min_part;
         self.request("complete", |state| {
+            let names_all = state.names_all;
             let Some(upload) = state.upload(key, id) else { return Ok(None) };
+            if names_all && upload.parts.len() > parts.len() {
+                let more = Error::new(Code::Conflict, "InvalidPart");
+                return Err(more.with_http_status(400));
+            }
             let refused = |why: &str| Err(Error::new(Code::Driver, why).with_http_status(400));
             if parts.is_empty() || !parts.is_sorted_by_key(|p| p.number) {
                 return refused("malformed");

@@ -67,7 +67,7 @@ impl Upload {
     pub(super) async fn suspend(&mut self) -> Result<()> {
         // What a process that died has left is put right even if nothing was written, since
         // Distribution would count it wrong.
-        if self.gap || self.base.is_some() && self.target.id.initialized() {
+        if !self.behind.is_empty() || self.base.is_some() && self.target.id.initialized() {
             self.ground().await?;
         }
         let others = self.fresh.then(|| {

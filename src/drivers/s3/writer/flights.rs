@@ -27,7 +27,7 @@ impl Target {
         self.id.get_or_try_init(make).await.map(String::as_str)
     }
 
-    async fn send(&self, number: u32, data: Vec<Bytes>) -> Result<Part> {
+    pub async fn send(&self, number: u32, data: Vec<Bytes>) -> Result<Part> {
         let id = self.id().await?;
         let part = self.bucket.upload_part(&self.key, id, number, data).await?;
         part.ok_or_else(ended)

@@ -18,7 +18,7 @@ use super::flights::ended;
 use super::{Head, Part, Result, Upload};
 use crate::error::{Code, Error};
 
-/// Copies inside the service at once.
+/// Copies inside the service at once, and parts that are emptied.
 const COPIES: usize = 8;
 
 impl Upload {
@@ -35,7 +35,10 @@ impl Upload {
             let parts: Vec<Part> = self.parts.values().cloned().collect();
             let head = match self.complete(&parts).await {
                 Err(error) if self.can_cover(&error, parts.last()) => {
-                    (self.cover, self.fold, self.gap) = (self.last, false, false);
+                    self.empty_behind().await?;
+                    self.cover = self.behind.last().copied().unwrap_or_default();
+                    self.behind.clear();
+                    self.fold = false;
                     return Ok(());
                 }
                 completed => completed?,
@@ -44,7 +47,7 @@ impl Upload {
             self.base = Some(head);
             self.parts.clear();
             (self.sent, self.next, self.fold, self.tail) = (0, 1, false, None);
-            self.gap = false;
+            self.behind.clear();
             self.target.id = Arc::new(OnceCell::new());
         }
         let Some(base) = self.base.clone() else { return Ok(()) };
@@ -71,7 +74,26 @@ impl Upload {
     fn can_cover(&self, error: &Error, last: Option<&Part>) -> bool {
         let followed = last.is_some_and(|part| part.size >= self.plan.limits().min_part);
         let refused = error.code() == Code::Conflict && error.http_status() == 400;
-        self.gap && followed && refused
+        !self.behind.is_empty() && followed && refused
+    }
+
+    /// Takes their bytes from the parts behind the gap. Before the first of them is written
+    /// over: when the gap is filled, what is behind it would count.
+    async fn empty_behind(&self) -> Result<()> {
+        let mut requests = JoinSet::new();
+        for number in self.behind.iter().copied() {
+            while requests.len() >= COPIES
+                && let Some(joined) = requests.join_next().await
+            {
+                joined.map_err(|_| panicked())??;
+            }
+            let target = self.target.clone();
+            requests.spawn(async move { target.send(number, Vec::new()).await.map(drop) });
+        }
+        while let Some(joined) = requests.join_next().await {
+            joined.map_err(|_| panicked())??;
+        }
+        Ok(())
     }
 
     /// Copies `base` into the upload, the first part last.
@@ -115,7 +137,7 @@ impl Upload {
 }
 
 fn panicked() -> Error {
-    Error::new(Code::Internal, "a copy of a part ended in a panic")
+    Error::new(Code::Internal, "a request for a part ended in a panic")
 }
 
 fn changed() -> Error {

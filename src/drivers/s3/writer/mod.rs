@@ -78,10 +78,10 @@ pub struct Upload {
     sent: u64,
     /// As in [`Found`].
     fold: bool,
-    gap: bool,
-    last: u32,
+    behind: Vec<u32>,
     /// The parts up to this number have to be written over: they are of a process that
-    /// died, and this service completes no upload that has more parts than are named.
+    /// died and are empty now, but this service completes no upload that has more parts
+    /// than are named.
     cover: u32,
     base: Option<Head>,
     stale: Vec<String>,
@@ -117,8 +117,7 @@ impl Upload {
             sent: found.parts.iter().map(|part| part.size).sum(),
             parts: found.parts.into_iter().map(|part| (part.number, part)).collect(),
             fold: found.fold,
-            gap: found.gap,
-            last: found.last,
+            behind: found.behind,
             cover: 0,
             base: found.base,
             stale: found.stale,

@@ -1,5 +1,6 @@
 //! Uploads against a bucket in memory, with parts of a few bytes.
 
+mod cover;
 mod crash;
 mod requests;
 

@@ -113,7 +113,7 @@ fn a_missing_path_cannot_be_appended_to() {
 }
 
 /// Begins an upload as somebody else would, with parts of these numbers and sizes.
-async fn foreign(fake: &Arc<Fake>, parts: &[(u32, usize)]) -> String {
+pub async fn foreign(fake: &Arc<Fake>, parts: &[(u32, usize)]) -> String {
     let id = fake.create_upload(KEY).await.unwrap();
     for (number, size) in parts {
         let data = vec![*number as u8; *size].into();
