@@ -2,6 +2,7 @@
 
 use super::flights::ended;
 use super::{Head, Part, Result, Upload};
+use crate::drivers::s3::client;
 use crate::error::Error;
 
 /// How often an upload is aborted while parts of it still arrive.
@@ -70,23 +71,29 @@ impl Upload {
         if !self.behind.is_empty() || self.base.is_some() && self.target.id.initialized() {
             self.ground().await?;
         }
-        let others = self.fresh.then(|| {
-            let target = self.target.clone();
-            tokio::spawn(async move { target.bucket.list_uploads(&target.key).await })
-        });
         if !self.rope.is_empty() || self.flights.any() {
             self.flush(self.is_covering()).await?;
         } else if !self.has_upload() && self.base.is_none() {
             self.begin().await?;
         }
-        if let Some(others) = others {
-            let own = self.target.id.get();
-            let others = others.await.map_err(|_| stopped())??;
-            let others = others.into_iter().map(|upload| upload.id);
-            self.stale = others.filter(|id| Some(id) != own).collect();
+        if self.fresh {
+            self.find_older().await?;
         }
         self.abort_stale().await?;
         self.forget();
+        Ok(())
+    }
+
+    /// Has those uploads aborted that were begun before this one. Asked for when this one
+    /// is there, so that of two writers that start over at once one is left, the later one.
+    async fn find_older(&mut self) -> Result<()> {
+        let target = &self.target;
+        let Some(own) = target.id.get() else { return Ok(()) };
+        let uploads = target.bucket.list_uploads(&target.key).await?;
+        let age = |upload: &client::Upload| (upload.initiated_ns, upload.id.clone());
+        let own = uploads.iter().find(|upload| upload.id == *own).map(age).ok_or_else(ended)?;
+        let older = uploads.into_iter().filter(|upload| age(upload) < own);
+        self.stale = older.map(|upload| upload.id).collect();
         Ok(())
     }
 

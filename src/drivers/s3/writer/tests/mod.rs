@@ -2,6 +2,7 @@
 
 mod cover;
 mod crash;
+mod ended;
 mod requests;
 
 use std::future::Future;
