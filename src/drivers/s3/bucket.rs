@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::client::{Client, Completed, Head, ListPage, ListRequest, Part, Upload};
+use super::doubt::Doubt;
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, collect};
 
@@ -40,6 +41,7 @@ pub trait Bucket: Send + Sync {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>>;
     /// A missing upload is a success.
     async fn abort_upload(&self, key: &str, id: &str) -> Result<()>;
@@ -108,8 +110,9 @@ impl Bucket for Client {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
-        Client::complete_upload(self, key, id, parts).await
+        Client::complete_upload(self, key, id, parts, doubt).await
     }
 
     async fn abort_upload(&self, key: &str, id: &str) -> Result<()> {

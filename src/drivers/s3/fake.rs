@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 use super::bucket::Bucket;
 use super::client::{Completed, Head, ListPage, ListRequest, Object, Part, Upload};
+use super::doubt::Doubt;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
+use crate::http::hash;
 use crate::http::parts::Limits;
 
 /// In which order keys are listed.
@@ -122,7 +124,7 @@ impl Fake {
     }
 
     pub fn store(&self, key: &str, data: &[u8]) {
-        self.state.lock().unwrap().store(key, data.to_vec().into(), "");
+        self.state.lock().unwrap().store(key, data.to_vec().into());
     }
 
     pub fn log(&self) -> Vec<String> {
@@ -184,11 +186,14 @@ impl State {
         self.clock
     }
 
-    fn store(&mut self, key: &str, data: Bytes, suffix: &str) -> String {
+    fn store(&mut self, key: &str, data: Bytes) {
+        let etag = format!("\"{:032x}\"", self.clock);
+        self.store_as(key, data, &etag);
+    }
+
+    fn store_as(&mut self, key: &str, data: Bytes, etag: &str) {
         let now = self.tick();
-        let etag = format!("\"{now:032x}{suffix}\"");
-        self.objects.insert(key.to_string(), (data, etag.clone(), now));
-        etag
+        self.objects.insert(key.to_string(), (data, etag.to_string(), now));
     }
 
     fn head(&self, key: &str) -> Option<Head> {
@@ -224,6 +229,13 @@ impl State {
     }
 }
 
+/// Of an object that these parts were made into.
+fn etag_of(parts: &[Part]) -> String {
+    let digest = |part: &Part| u128::from_str_radix(part.etag.trim_matches('"'), 16).unwrap();
+    let digests: Vec<u8> = parts.iter().flat_map(|part| digest(part).to_be_bytes()).collect();
+    format!("\"{}-{}\"", hash::md5_hex(&[digests.into()]), parts.len())
+}
+
 fn part(number: u32, data: &Bytes) -> Part {
     let sum = data.iter().fold(5381_u64, |sum, b| sum.wrapping_mul(33) ^ u64::from(*b));
     Part { number, etag: format!("\"{sum:032x}\""), size: data.len() as u64 }
@@ -241,7 +253,7 @@ impl Bucket for Fake {
 
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()> {
         self.request("put", |state| {
-            state.store(key, data.concat().into(), "");
+            state.store(key, data.concat().into());
             Ok(())
         })
         .await
@@ -346,9 +358,10 @@ impl Bucket for Fake {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
         let least = self.limits.min_part;
-        self.request("complete", |state| {
+        let complete = self.request("complete", |state| {
             let names_all = state.names_all;
             let Some(upload) = state.upload(key, id) else { return Ok(None) };
             if names_all && upload.parts.len() > parts.len() {
@@ -373,10 +386,11 @@ impl Bucket for Fake {
                 all.extend_from_slice(data);
             }
             state.uploads.remove(id);
-            let etag = state.store(key, all.into(), &format!("-{}", parts.len()));
+            let etag = etag_of(parts);
+            state.store_as(key, all.into(), &etag);
             Ok(Some(Completed { etag }))
-        })
-        .await
+        });
+        doubt.attempt(complete).await
     }
 
     async fn abort_upload(&self, _key: &str, id: &str) -> Result<()> {

@@ -8,6 +8,7 @@ use super::objects::{is_missing, nanoseconds, of_part};
 use super::sdk::Stored;
 use super::types::{Completed, Part, Upload};
 use super::{CONTENT_TYPE, Client};
+use crate::drivers::s3::doubt::Doubt;
 use crate::drivers::s3::keys::unescape;
 use crate::error::{Code, Error, Result};
 use crate::http::Body;
@@ -109,16 +110,17 @@ impl Client {
         .await
     }
 
-    /// `parts` in order. `None`: there is no such upload (any more); whether that is
-    /// because it was completed is for the caller to find out.
+    /// `parts` in order. `None`: there is no such upload (any more); if there is a doubt,
+    /// that may be because it was completed.
     pub async fn complete_upload(
         &self,
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
         let parts: Vec<CompletedPart> = parts.iter().map(completed).collect();
-        self.retry(|| async {
+        let attempt = || async {
             let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.clone())).build();
             let request = self
                 .0
@@ -133,8 +135,8 @@ impl Client {
                 Err(failure) if failure.is_missing_upload() => Ok(None),
                 Err(failure) => Err(failure.error),
             }
-        })
-        .await
+        };
+        self.retry(|| doubt.attempt(attempt())).await
     }
 
     /// A missing upload is a success.

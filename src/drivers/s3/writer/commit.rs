@@ -3,6 +3,7 @@
 use super::flights::ended;
 use super::{Head, Part, Result, Upload};
 use crate::drivers::s3::client;
+use crate::drivers::s3::doubt::is_ambiguous;
 use crate::error::Error;
 
 /// How often an upload is aborted while parts of it still arrive.
@@ -39,14 +40,16 @@ impl Upload {
         let size = parts.iter().map(|part| part.size).sum();
         let target = &self.target;
         let id = target.id().await?;
-        match target.bucket.complete_upload(&target.key, id, parts).await {
+        let doubt = &self.completing;
+        match target.bucket.complete_upload(&target.key, id, parts, doubt).await {
             Ok(Some(done)) => Ok(Head { size, etag: done.etag, ..Head::default() }),
-            Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+            Ok(None) if !doubt.any() => Err(ended()),
+            Ok(None) => self.completed_before(parts).await,
             // It may have happened. Whether it has is asked, since what is complete
             // must be called so.
             Err(error) if is_ambiguous(&error) => {
                 match target.bucket.list_parts(&target.key, id).await {
-                    Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+                    Ok(None) => self.completed_before(parts).await,
                     _ => Err(error),
                 }
             }
@@ -54,14 +57,10 @@ impl Upload {
         }
     }
 
-    /// The object, if it is what completing these parts has made. The ETag of such an
-    /// object ends with the number of its parts on the services that follow Amazon's.
-    async fn completed_before(&self, size: u64, parts: usize) -> Result<Option<Head>> {
+    /// The object that completing these parts has made, if it is there.
+    async fn completed_before(&self, parts: &[Part]) -> Result<Head> {
         let head = self.target.bucket.head(&self.target.key).await?;
-        Ok(head.filter(|head| {
-            let count = head.etag.trim_matches('"').rsplit_once('-').map(|(_, count)| count);
-            head.size == size && count.is_none_or(|count| count == parts.to_string())
-        }))
+        head.filter(|head| head.is_made_of(parts)).ok_or_else(ended)
     }
 
     /// Keeps everything in the upload, where any process finds it.
@@ -142,11 +141,6 @@ impl Upload {
         self.forget();
         Ok(())
     }
-}
-
-/// Whether the service may have done what it was asked for all the same.
-fn is_ambiguous(error: &Error) -> bool {
-    error.is_retryable() || error.http_status() == 0 || error.http_status() >= 500
 }
 
 fn stopped() -> Error {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::flights::ended;
 use super::{Head, Part, Result, Upload};
+use crate::drivers::s3::doubt::Doubt;
 use crate::error::{Code, Error};
 
 /// Copies inside the service at once, and parts that are emptied.
@@ -49,6 +50,7 @@ impl Upload {
             (self.sent, self.next, self.fold, self.tail) = (0, 1, false, None);
             self.behind.clear();
             self.target.id = Arc::new(OnceCell::new());
+            self.completing = Doubt::default();
         }
         let Some(base) = self.base.clone() else { return Ok(()) };
         if base.size < self.plan.limits().min_part {

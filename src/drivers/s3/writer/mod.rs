@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
 use super::client::{Head, LIMITS, Part};
+use super::doubt::Doubt;
 use super::resume::{self, Found};
 use super::store::Store;
 use crate::context::Context;
@@ -83,6 +84,8 @@ pub struct Upload {
     /// died and are empty now, but this service completes no upload that has more parts
     /// than are named.
     cover: u32,
+    /// Of the upload as it is.
+    completing: Doubt,
     base: Option<Head>,
     stale: Vec<String>,
     /// It started over, so that uploads may lie on the key that it does not know of.
@@ -119,6 +122,7 @@ impl Upload {
             fold: found.fold,
             behind: found.behind,
             cover: 0,
+            completing: Doubt::default(),
             base: found.base,
             stale: found.stale,
             fresh: false,

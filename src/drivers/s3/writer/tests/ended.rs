@@ -1,6 +1,10 @@
 //! Writers that end each other's uploads, on purpose or not.
 
+use super::requests::{at_most, foreign, suspended};
 use super::*;
+use crate::drivers::s3::doubt::Doubt;
+use crate::drivers::s3::fake::Fault;
+use crate::error::{Code, Error};
 
 #[test]
 fn of_two_writers_that_start_over_at_once_the_later_one_is_left() {
@@ -14,8 +18,61 @@ fn of_two_writers_that_start_over_at_once_the_later_one_is_left() {
             let one = tokio::spawn(async move { close(&mut one).await });
             let closed = [close(&mut other).await, one.await.unwrap()];
             let found = found(&fake).await.expect("nothing is left");
-            let left = contents.iter().rev().zip(&closed).any(|(all, ok)| ok.is_ok() && *all == found);
+            let left =
+                contents.iter().rev().zip(&closed).any(|(all, ok)| ok.is_ok() && *all == found);
             assert!(left, "{len}, {seed}: {} bytes, {closed:?}, {:?}", found.len(), fake.log());
         });
     }
+}
+
+/// Ends this upload, and the key has other content of its size and number of parts then.
+async fn replace(fake: &Arc<Fake>, id: &str) {
+    fake.abort_upload(KEY, id).await.unwrap();
+    let other = foreign(fake, &[(1, 16), (2, 4)]).await;
+    let parts = fake.list_parts(KEY, &other).await.unwrap().unwrap();
+    fake.complete_upload(KEY, &other, &parts, &Doubt::default()).await.unwrap().unwrap();
+}
+
+#[test]
+fn what_another_committed_is_not_taken_for_ours() {
+    for parts in [true, false] {
+        for in_doubt in [false, true] {
+            run(async {
+                let fake = Arc::new(Fake::new(TOY, 1));
+                suspended(&fake, 20).await;
+                let mut upload = append(&fake).await.unwrap().unwrap();
+                if in_doubt {
+                    let error = Error::new(Code::Unavailable, "told to").with_http_status(503);
+                    let fault = Fault::Fail { at: fake.log().len(), done: false, error };
+                    fake.faults.lock().unwrap().push(fault);
+                    commit(&mut upload).await.unwrap_err();
+                }
+                let id = fake.list_uploads(KEY).await.unwrap().remove(0).id;
+                match parts {
+                    true => replace(&fake, &id).await,
+                    false => {
+                        fake.abort_upload(KEY, &id).await.unwrap();
+                        fake.store(KEY, &bytes(9, 0, 20));
+                    }
+                }
+                let error = commit(&mut upload).await.unwrap_err();
+                assert_eq!(error.code(), Code::Conflict, "{parts} {in_doubt}: {error}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_commit_that_nobody_waited_for_is_known_when_it_is_called_again() {
+    run(async {
+        let fake = Arc::new(Fake::new(TOY, 1));
+        suspended(&fake, 20).await;
+        let mut upload = append(&fake).await.unwrap().unwrap();
+        fake.faults.lock().unwrap().push(Fault::Kill { at: fake.log().len(), done: true });
+        assert!(at_most(50, commit(&mut upload)).await.is_none());
+        assert_eq!(fake.log().last().unwrap(), "complete");
+        fake.faults.lock().unwrap().clear();
+        commit(&mut upload).await.unwrap();
+        assert_eq!(fake.content(KEY).unwrap(), bytes(0, 0, 20));
+    });
 }

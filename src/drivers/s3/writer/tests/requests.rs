@@ -12,7 +12,7 @@ fn bucket() -> Arc<Fake> {
     Arc::new(Fake::new(TOY, 1))
 }
 
-async fn suspended(fake: &Arc<Fake>, len: usize) {
+pub async fn suspended(fake: &Arc<Fake>, len: usize) {
     let mut upload = fresh(fake);
     write(&mut upload, &bytes(0, 0, len)).await.unwrap();
     close(&mut upload).await.unwrap();
@@ -299,7 +299,7 @@ fn an_upload_that_somebody_ended_is_a_conflict() {
 }
 
 /// Polls at most so often; `None`: the future was dropped then.
-async fn at_most<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+pub async fn at_most<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     let mut left = polls;
     std::future::poll_fn(|task| {
