@@ -12,6 +12,7 @@ const ABORTS: usize = 3;
 impl Upload {
     /// Makes everything the content of the key.
     pub(super) async fn finish(&mut self) -> Result<()> {
+        self.check_whole()?;
         // First, or a later append could take one of them for the upload that goes on.
         self.abort_stale().await?;
         if !self.rope.is_empty() {
@@ -65,6 +66,9 @@ impl Upload {
 
     /// Keeps everything in the upload, where any process finds it.
     pub(super) async fn suspend(&mut self) -> Result<()> {
+        if self.discarded {
+            return self.discard().await;
+        }
         // What a process that died has left is put right even if nothing was written, since
         // Distribution would count it wrong.
         if !self.behind.is_empty() || self.base.is_some() && self.target.id.initialized() {
@@ -123,8 +127,9 @@ impl Upload {
 
     /// Ends every upload on the key. Committed content stays as it is.
     pub(super) async fn discard(&mut self) -> Result<()> {
-        let flying = self.flights.abandon().await;
-        self.rope.clear();
+        let again = std::mem::replace(&mut self.discarded, true);
+        let flying = self.flights.abandon().await || again;
+        self.forget();
         let target = &self.target;
         for upload in target.bucket.list_uploads(&target.key).await? {
             target.bucket.abort_upload(&target.key, &upload.id).await?;
@@ -138,7 +143,6 @@ impl Upload {
                 target.bucket.abort_upload(&target.key, id).await?;
             }
         }
-        self.forget();
         Ok(())
     }
 }

@@ -94,6 +94,8 @@ pub struct Upload {
     nothing_there: bool,
     /// Bytes of a session that is over.
     kept: u64,
+    /// It is being cancelled: some of its parts are gone.
+    discarded: bool,
 }
 
 impl Upload {
@@ -128,6 +130,7 @@ impl Upload {
             fresh: false,
             nothing_there: found.empty_object,
             kept: 0,
+            discarded: false,
         }
     }
 
@@ -243,6 +246,15 @@ impl Upload {
         self.next <= self.cover
     }
 
+    fn check_whole(&self) -> Result<()> {
+        match self.discarded {
+            false => Ok(()),
+            true => {
+                Err(Error::invalid_state("an earlier cancel failed; cancel or close the writer"))
+            }
+        }
+    }
+
     fn forget(&mut self) {
         self.kept = self.size();
         (self.sent, self.base) = (0, None);
@@ -258,6 +270,9 @@ fn uncovered() -> Error {
 #[async_trait]
 impl Parts for Upload {
     fn fill(&mut self, data: &[u8]) -> usize {
+        if self.discarded {
+            return 0;
+        }
         let mut taken = 0;
         while let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty()) {
             if !self.rope.make_room(self.full()) {
@@ -269,6 +284,7 @@ impl Parts for Upload {
     }
 
     async fn drain(&mut self) -> Result<()> {
+        self.check_whole()?;
         loop {
             while let Some(arrived) = self.flights.land_now()? {
                 self.arrived(arrived);

@@ -76,3 +76,34 @@ fn a_commit_that_nobody_waited_for_is_known_when_it_is_called_again() {
         assert_eq!(fake.content(KEY).unwrap(), bytes(0, 0, 20));
     });
 }
+
+#[test]
+fn after_a_cancel_that_failed_nothing_can_be_committed() {
+    for (len, appends) in [5, 40, 100].into_iter().flat_map(|len| [(len, true), (len, false)]) {
+        run(async {
+            let fake = Arc::new(Fake::new(TOY, 1));
+            fake.store(KEY, &bytes(9, 0, 30));
+            foreign(&fake, &[(1, 16)]).await;
+            let mut upload = match appends {
+                true => append(&fake).await.unwrap().unwrap(),
+                false => fresh(&fake),
+            };
+            write(&mut upload, &bytes(0, 0, len)).await.unwrap();
+            let size = upload.size();
+            let error = Error::new(Code::Permission, "told to").with_http_status(403);
+            let fault = Fault::Fail { at: fake.log().len(), done: false, error };
+            fake.faults.lock().unwrap().push(fault);
+            assert_eq!(cancel(&mut upload).await.unwrap_err().code(), Code::Permission);
+            assert_eq!(fake.log().last().unwrap(), "uploads");
+            let errors = [commit(&mut upload).await, write(&mut upload, b"more").await];
+            for error in errors.map(Result::unwrap_err) {
+                assert_eq!(error.code(), Code::InvalidState, "{error}");
+            }
+            assert_eq!(upload.size(), size);
+            // What is closed is what was being cancelled.
+            close(&mut upload).await.unwrap();
+            assert!(fake.list_uploads(KEY).await.unwrap().is_empty());
+            assert_eq!(fake.content(KEY).unwrap(), bytes(9, 0, 30), "{len} {appends}");
+        });
+    }
+}
