@@ -117,7 +117,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn abort_stale(&mut self) -> Result<()> {
+    pub(super) async fn abort_stale(&mut self) -> Result<()> {
         while let Some(id) = self.stale.last() {
             self.target.bucket.abort_upload(&self.target.key, id).await?;
             self.stale.pop();

@@ -32,6 +32,8 @@ impl Upload {
     /// called again.
     pub(super) async fn ground(&mut self) -> Result<()> {
         if self.must_fold() {
+            // First: this upload ends here, and one of them would be taken for it.
+            self.abort_stale().await?;
             self.land_all().await?;
             let parts: Vec<Part> = self.parts.values().cloned().collect();
             let head = match self.complete(&parts).await {

@@ -5,6 +5,7 @@ use super::*;
 use crate::drivers::s3::doubt::Doubt;
 use crate::drivers::s3::fake::Fault;
 use crate::error::{Code, Error};
+use crate::remote::race;
 
 #[test]
 fn of_two_writers_that_start_over_at_once_the_later_one_is_left() {
@@ -105,5 +106,30 @@ fn after_a_cancel_that_failed_nothing_can_be_committed() {
             assert!(fake.list_uploads(KEY).await.unwrap().is_empty());
             assert_eq!(fake.content(KEY).unwrap(), bytes(9, 0, 30), "{len} {appends}");
         });
+    }
+}
+
+#[test]
+fn an_upload_that_is_chosen_outlives_its_rivals_wherever_the_process_dies() {
+    for at in 0..20 {
+        for done in [false, true] {
+            run(async {
+                let fake = Arc::new(Fake::new(TOY, at as u64 + 1));
+                foreign(&fake, &[(1, 30)]).await;
+                foreign(&fake, &[(1, 3)]).await;
+                let from = fake.log().len();
+                fake.faults.lock().unwrap().push(Fault::Kill { at: from + at, done });
+                let played = async {
+                    let mut upload = append(&fake).await?.unwrap();
+                    assert_eq!(upload.size(), 3);
+                    write(&mut upload, &[2; 40]).await?;
+                    close(&mut upload).await
+                };
+                let _ = race(&fake.life, played).await;
+                let content = found(&fake).await.unwrap();
+                let whole = [vec![1; 3], vec![2; 40]].concat();
+                assert!(content.len() >= 3 && whole.starts_with(&content), "{at} {done}");
+            });
+        }
     }
 }
