@@ -19,7 +19,7 @@ pub trait Bucket: Send + Sync {
     async fn read(&self, key: &str, head: &Head) -> Result<Option<Bytes>>;
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()>;
     async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage>;
-    async fn create_upload(&self, key: &str) -> Result<String>;
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String>;
     async fn upload_part(
         &self,
         key: &str,
@@ -77,8 +77,8 @@ impl Bucket for Client {
         Client::list(self, request).await
     }
 
-    async fn create_upload(&self, key: &str) -> Result<String> {
-        Client::create_upload(self, key).await
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
+        Client::create_upload(self, key, doubt).await
     }
 
     async fn upload_part(

@@ -51,6 +51,8 @@ pub struct State {
     pub stuck: bool,
     /// Completes no upload that has more parts than are named, as radosgw.
     pub names_all: bool,
+    /// Its clock stands still.
+    pub still: bool,
 }
 
 /// What happens at the request of this number.
@@ -94,6 +96,7 @@ impl Fake {
             phantoms: Vec::new(),
             stuck: false,
             names_all: false,
+            still: false,
         };
         Fake {
             limits,
@@ -182,7 +185,7 @@ impl State {
     }
 
     fn tick(&mut self) -> i64 {
-        self.clock += 1;
+        self.clock += i64::from(!self.still);
         self.clock
     }
 
@@ -306,15 +309,15 @@ impl Bucket for Fake {
         .await
     }
 
-    async fn create_upload(&self, key: &str) -> Result<String> {
-        self.request("create", |state| {
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
+        let create = self.request("create", |state| {
             let begun = state.tick();
             let id = format!("id{}", state.dice() % 1000 * 1000 + begun as u64);
             let upload = Multipart { key: key.to_string(), begun, parts: BTreeMap::new() };
             state.uploads.insert(id.clone(), upload);
             Ok(id)
-        })
-        .await
+        });
+        doubt.attempt(create).await
     }
 
     async fn upload_part(

@@ -86,7 +86,7 @@ async fn check_size(client: &Client, head: &Head, to: &str) -> Result<()> {
 }
 
 async fn copy_in_parts(client: &Client, from: &str, head: &Head, to: &str) -> Result<bool> {
-    let id = client.create_upload(to).await?;
+    let id = client.create_upload(to, &Doubt::default()).await?;
     let mut upload = Abort { client, key: to, id: Some(id.clone()) };
     let outcome = match copy_parts(client, from, head, to, &id).await {
         Ok(Some(parts)) => complete(client, to, &id, &parts).await.map(|()| true),

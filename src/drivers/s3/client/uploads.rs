@@ -14,9 +14,10 @@ use crate::error::{Code, Error, Result};
 use crate::http::Body;
 
 impl Client {
-    pub async fn create_upload(&self, key: &str) -> Result<String> {
+    /// In doubt there is another upload, of which nobody knows.
+    pub async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
         let inner = &*self.0;
-        self.retry(|| async {
+        let attempt = || async {
             let stored = Stored::with(&inner.parameters);
             let request = inner
                 .sdk
@@ -32,8 +33,8 @@ impl Client {
             answer.upload_id.filter(|id| !id.is_empty()).ok_or_else(|| {
                 Error::new(Code::Driver, "the server made an upload and does not say which")
             })
-        })
-        .await
+        };
+        self.retry(|| doubt.attempt(attempt())).await
     }
 
     /// `None`: there is no such upload (any more).

@@ -29,6 +29,10 @@ impl Upload {
         } else {
             let nothing = self.parts.is_empty() && self.rope.is_empty();
             self.flush(nothing || self.is_covering()).await?;
+            if self.target.making.any() {
+                self.find_older().await?;
+                self.abort_stale().await?;
+            }
             let parts: Vec<Part> = self.parts.values().chain(&self.tail).cloned().collect();
             self.complete(&parts).await?;
         }
@@ -79,7 +83,7 @@ impl Upload {
         } else if !self.has_upload() && self.base.is_none() {
             self.begin().await?;
         }
-        if self.fresh {
+        if self.fresh || self.target.making.any() {
             self.find_older().await?;
         }
         self.abort_stale().await?;
@@ -95,8 +99,17 @@ impl Upload {
         let uploads = target.bucket.list_uploads(&target.key).await?;
         let age = |upload: &client::Upload| (upload.initiated_ns, upload.id.clone());
         let own = uploads.iter().find(|upload| upload.id == *own).map(age).ok_or_else(ended)?;
-        let older = uploads.into_iter().filter(|upload| age(upload) < own);
-        self.stale = older.map(|upload| upload.id).collect();
+        for upload in uploads {
+            // What an unanswered request made need not be older by the server's clock.
+            let lost = target.making.any() && upload.initiated_ns == own.0 && upload.id != own.1;
+            let lost = lost && {
+                let parts = target.bucket.list_parts(&target.key, &upload.id).await?;
+                parts.is_some_and(|parts| parts.is_empty())
+            };
+            if lost || age(&upload) < own {
+                self.stale.push(upload.id);
+            }
+        }
         Ok(())
     }
 

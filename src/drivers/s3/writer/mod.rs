@@ -88,7 +88,7 @@ pub struct Upload {
     completing: Doubt,
     base: Option<Head>,
     stale: Vec<String>,
-    /// It started over, so that uploads may lie on the key that it does not know of.
+    /// It started over, so that older uploads may lie on the key.
     fresh: bool,
     /// What lies at the key is known to be empty or nothing.
     nothing_there: bool,
@@ -113,7 +113,7 @@ impl Upload {
         let id = Arc::new(OnceCell::new_with(found.id));
         let next = found.parts.last().map_or(1, |part| part.number.saturating_add(1));
         Upload {
-            target: Target { bucket, key: key.into(), id },
+            target: Target { bucket, key: key.into(), id, making: Arc::default() },
             plan: settings.plan,
             rope: Rope::new(settings.budget.account()),
             flights: Flights::new(settings.parallel),

@@ -133,3 +133,35 @@ fn an_upload_that_is_chosen_outlives_its_rivals_wherever_the_process_dies() {
         }
     }
 }
+
+#[test]
+fn an_upload_whose_making_was_not_answered_is_not_left() {
+    for commits in [false, true] {
+        for at_once in [false, true] {
+            run(async {
+                let fake = Arc::new(Fake::new(TOY, 1));
+                suspended(&fake, 3).await;
+                let mut upload = append(&fake).await.unwrap().unwrap();
+                // The small part is completed and read; then the next upload is made.
+                let error = Error::new(Code::Unavailable, "told to").with_http_status(503);
+                let fault = Fault::Fail { at: fake.log().len() + 2, done: true, error };
+                fake.faults.lock().unwrap().push(fault);
+                fake.state.lock().unwrap().still = at_once;
+                write(&mut upload, &bytes(0, 3, 23)).await.unwrap();
+                let end = async |upload: &mut Upload| match commits {
+                    true => commit(upload).await,
+                    false => close(upload).await,
+                };
+                if end(&mut upload).await.is_err() {
+                    end(&mut upload).await.unwrap();
+                }
+                assert!(fake.log().iter().filter(|name| *name == "create").count() > 2);
+                match commits {
+                    true => assert!(fake.list_uploads(KEY).await.unwrap().is_empty()),
+                    false => distribution_finds(&fake, 23).await,
+                }
+                assert_eq!(found(&fake).await.unwrap(), bytes(0, 0, 23));
+            });
+        }
+    }
+}

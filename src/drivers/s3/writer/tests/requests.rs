@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use super::*;
 use crate::drivers::s3::client::Part;
+use crate::drivers::s3::doubt::Doubt;
 use crate::error::Code;
 
 fn bucket() -> Arc<Fake> {
@@ -107,14 +108,14 @@ fn a_missing_path_cannot_be_appended_to() {
     run(async {
         let fake = bucket();
         fake.store("d/file-longer", b"x");
-        fake.create_upload("d/file-longer").await.unwrap();
+        fake.create_upload("d/file-longer", &Doubt::default()).await.unwrap();
         assert!(append(&fake).await.unwrap().is_none());
     });
 }
 
 /// Begins an upload as somebody else would, with parts of these numbers and sizes.
 pub async fn foreign(fake: &Arc<Fake>, parts: &[(u32, usize)]) -> String {
-    let id = fake.create_upload(KEY).await.unwrap();
+    let id = fake.create_upload(KEY, &Doubt::default()).await.unwrap();
     for (number, size) in parts {
         let data = vec![*number as u8; *size].into();
         fake.upload_part(KEY, &id, *number, vec![data]).await.unwrap().unwrap();
