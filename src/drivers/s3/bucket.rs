@@ -27,7 +27,8 @@ pub trait Bucket: Send + Sync {
         number: u32,
         data: Vec<Bytes>,
     ) -> Result<Option<Part>>;
-    /// Bytes of the object at `key` itself, which is to be `head`.
+    /// Bytes of the object at `key` itself, which is to be `head`. `None`: it is gone; for an
+    /// upload that is, `Conflict`.
     async fn copy_part(
         &self,
         key: &str,

@@ -349,7 +349,9 @@ impl Bucket for Fake {
         self.request(format!("copy {number}"), |state| {
             let Some(data) = state.pinned(key, head)? else { return Ok(None) };
             let data = data.slice(range.start as usize..range.end as usize);
-            let Some(upload) = state.upload(key, id) else { return Ok(None) };
+            let Some(upload) = state.upload(key, id) else {
+                return Err(Error::new(Code::Conflict, "NoSuchUpload"));
+            };
             upload.parts.insert(number, data.clone());
             Ok(Some(part(number, &data)))
         })

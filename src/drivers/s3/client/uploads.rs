@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// Copies all of `source`, or its bytes from the first to the last of `span`, `size`
-    /// of them, as a part. `None`: the source is missing, or the upload is.
+    /// of them, as a part. `None`: the source is missing. `Conflict`: the upload is.
     #[allow(clippy::too_many_arguments)] // as many as the request has
     pub async fn copy_part(
         &self,
@@ -104,7 +104,10 @@ impl Client {
                     let etag = etag.filter(|etag| !etag.is_empty()).ok_or_else(no_etag)?;
                     Ok(Some(Part { number, etag, size }))
                 }
-                Err(failure) if is_missing(&failure) || failure.is_missing_upload() => Ok(None),
+                Err(failure) if failure.code == "NoSuchUpload" => {
+                    Err(failure.error.with_code(Code::Conflict))
+                }
+                Err(failure) if is_missing(&failure) => Ok(None),
                 Err(failure) => Err(failure.error),
             }
         })

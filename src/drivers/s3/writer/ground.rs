@@ -14,7 +14,6 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use super::flights::ended;
 use super::{Head, Part, Result, Upload};
 use crate::drivers::s3::doubt::Doubt;
 use crate::error::{Code, Error};
@@ -115,7 +114,7 @@ impl Upload {
                 let id = target.id().await?;
                 let size = range.end - range.start;
                 let part = target.bucket.copy_part(&target.key, id, number, &base, range).await?;
-                let mut part = part.ok_or_else(ended)?;
+                let mut part = part.ok_or_else(changed)?;
                 part.size = size;
                 Ok::<Part, Error>(part)
             });
