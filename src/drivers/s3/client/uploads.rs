@@ -178,9 +178,7 @@ impl Client {
             uploads.extend(page.uploads);
             match page.next {
                 None => return Ok(uploads),
-                next if next == markers => {
-                    return Err(Error::new(Code::Driver, "a listing that does not go on"));
-                }
+                next if next == markers => return Err(endless()),
                 next => markers = next,
             }
         }
@@ -223,7 +221,7 @@ impl Client {
                 let said = said.map(|marker| {
                     (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
                 });
-                page.next = said.or(last);
+                page.next = Some(said.or(last).ok_or_else(endless)?);
             }
             Ok(page)
         })
@@ -267,11 +265,13 @@ impl Client {
             let last = parts.last().map(|part| part.number.to_string());
             let next = answer.next_part_number_marker.filter(|next| !next.is_empty()).or(last);
             if next.is_none() || next == marker {
-                return Err(Error::new(Code::Driver, "a listing that does not go on"));
+                return Err(endless());
             }
             marker = next;
         }
         parts.sort_by_key(|part| part.number);
+        // A server may show one at the end of a page and on the next.
+        parts.dedup_by_key(|part| part.number);
         Ok(Some(parts))
     }
 }
@@ -284,6 +284,10 @@ struct UploadsPage {
 
 fn completed(part: &Part) -> CompletedPart {
     CompletedPart::builder().part_number(part.number.cast_signed()).e_tag(&part.etag).build()
+}
+
+fn endless() -> Error {
+    Error::new(Code::Driver, "a listing that does not go on")
 }
 
 fn no_etag() -> Error {
