@@ -14,6 +14,11 @@ pub fn md5_base64(pieces: &[Bytes]) -> String {
     BASE64_STANDARD.encode(digest::<Md5>(pieces))
 }
 
+/// MD5, in hexadecimal digits.
+pub fn md5_hex(pieces: &[Bytes]) -> String {
+    hex(&digest::<Md5>(pieces))
+}
+
 /// SHA-256 of a body, in hexadecimal digits.
 pub fn sha256_hex(pieces: &[Bytes]) -> String {
     hex(&digest::<Sha256>(pieces))

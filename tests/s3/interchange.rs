@@ -3,6 +3,7 @@
 
 use storagedriver::context::Context;
 use storagedriver::driver::Driver;
+use storagedriver::error::Code;
 
 use crate::boto::{Boto, pack};
 use crate::content::content;
@@ -148,6 +149,43 @@ fn an_upload_with_a_part_behind_a_gap_goes_on_before_the_gap() {
             let mut writer = driver.writer(&ctx, &path, true).unwrap();
             assert_eq!(writer.size(), PART as u64, "{path}");
             writer.write(&data[PART..]).unwrap();
+            writer.commit(&ctx).unwrap();
+            assert!(driver.get_content(&ctx, &path).unwrap() == data, "{path}");
+            assert_eq!(boto.uploads(&key), [], "{path}");
+        }
+    });
+}
+
+/// The same where the next session ends before it has written over all of them.
+#[test]
+fn parts_behind_a_gap_never_count_for_bytes_of_ours() {
+    on_both("behind", |store, boto, driver| {
+        let ctx = Context::none();
+        for more in [0, 100, PART + 100, 3 * PART] {
+            let (path, data) = (format!("/u/{more}"), content(1, 8 * PART));
+            let key = store.key(&path);
+            let id = boto.create_upload(&key);
+            boto.upload_part(&key, &id, 1, &data[..PART]);
+            for number in 3..6 {
+                boto.upload_part(&key, &id, number, &content(2, PART));
+            }
+            let mut writer = driver.writer(&ctx, &path, true).unwrap();
+            assert_eq!(writer.size(), PART as u64, "{path}");
+            writer.write(&data[PART..PART + more]).unwrap();
+            match writer.close(&ctx) {
+                Ok(()) => assert_eq!(writer.size() as usize, PART + more, "{path}"),
+                Err(error) => assert_eq!(error.code(), Code::Conflict, "{path}: {error}"),
+            }
+            drop(writer);
+            let uploads = boto.uploads(&key);
+            let mut writer = driver.writer(&ctx, &path, true).unwrap();
+            let from = writer.size() as usize;
+            assert!(from >= PART && from <= PART + more, "{path}: {from}");
+            if let [(_, id)] = &uploads[..] {
+                let sum: u64 = boto.parts(&key, id).iter().map(|part| part.1).sum();
+                assert!(sum as usize <= PART + more, "{path}: {sum}");
+            }
+            writer.write(&data[from..]).unwrap();
             writer.commit(&ctx).unwrap();
             assert!(driver.get_content(&ctx, &path).unwrap() == data, "{path}");
             assert_eq!(boto.uploads(&key), [], "{path}");

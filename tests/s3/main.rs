@@ -22,6 +22,7 @@ mod content;
 mod interchange;
 mod kills;
 mod memory;
+mod missing;
 mod operations;
 mod requests;
 mod store;

@@ -1,16 +1,17 @@
 //! Answers that are wrong: lengths, XML that is cut or is none, tokens that come again,
 //! errors under status 200. Never a short success, never a loop without end.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use storagedriver::base::Base;
 use storagedriver::context::Context;
 use storagedriver::driver::Driver;
 use storagedriver::error::{Code, Result};
 
 use crate::content::{Random, content};
 use crate::operations::{ALL, forget, read_all};
-use crate::proxy::{Fault, Response, Rule};
+use crate::proxy::{Fault, Proxy, Response, Rule, Seen};
 use crate::store::{PART, Store, operation};
 use crate::transient::slow_down;
 
@@ -271,4 +272,71 @@ fn an_upload_that_another_ended_is_no_success() {
     let error = result.expect_err("the upload was gone");
     assert!(![Code::Internal, Code::Throttled].contains(&error.code()), "{error}");
     assert_eq!(driver.stat(&ctx, "/a").unwrap_err().code(), Code::PathNotFound);
+}
+
+/// A driver whose requests nobody answers but the rules of its proxy.
+fn before_nothing(more: &[(&str, &str)]) -> (Proxy, Arc<Base>) {
+    Store::at("http://127.0.0.1:9", "nobody").proxied(more)
+}
+
+fn xml(text: &str) -> Fault {
+    Fault::Answer(Response::new(200, text).with("content-type", "application/xml"))
+}
+
+#[test]
+fn a_move_whose_upload_somebody_ended_loses_nothing() {
+    let Some(store) = Store::on("radosgw", "ended-move") else { return };
+    let (proxy, driver) = store.proxied(&[("multipartcopythresholdsize", "10485760")]);
+    let direct = store.driver(&[]);
+    let (ctx, old, new) = (limited(), content(1, 12 << 20), content(2, 12 << 20));
+    direct.put_content(&ctx, "/from", &new).unwrap();
+    direct.put_content(&ctx, "/to", &old).unwrap();
+    let ended = "<Error><Code>NoSuchUpload</Code></Error>";
+    for request in ["CompleteMultipartUpload", "UploadPartCopy"] {
+        proxy.forget_rules();
+        let answer = Fault::Answer(Response::new(404, ended));
+        proxy.rule(Rule::on(move |seen| operation(seen) == request, answer).always());
+        let error = driver.r#move(&ctx, "/from", "/to").unwrap_err();
+        assert_eq!(error.code(), Code::Conflict, "{request}: {error}");
+        assert!(direct.get_content(&ctx, "/from").unwrap() == new, "{request}");
+        assert!(direct.get_content(&ctx, "/to").unwrap() == old, "{request}");
+    }
+    proxy.forget_rules();
+    driver.r#move(&ctx, "/from", "/to").unwrap();
+    assert!(direct.get_content(&ctx, "/to").unwrap() == new);
+}
+
+#[test]
+fn a_listing_of_uploads_that_does_not_say_where_it_goes_on_is_an_error() {
+    let (proxy, driver) = before_nothing(&[]);
+    let page = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>\
+                </ListMultipartUploadsResult>";
+    proxy.rule(Rule::on(|seen| operation(seen) == "ListMultipartUploads", xml(page)).always());
+    let missing = Fault::Answer(Response::new(404, ""));
+    proxy.rule(Rule::on(|_| true, missing).always());
+    let error = driver.writer(&limited(), "/a", true).map(drop).unwrap_err();
+    assert_eq!(error.code(), Code::Driver, "{error}");
+}
+
+#[test]
+fn pages_of_a_server_that_lists_in_no_order_skip_nothing() {
+    let (proxy, driver) = before_nothing(&[("bucket", "b--x-s3"), ("rootdirectory", "/")]);
+    let page = |keys: &[&str], more: &str| {
+        let entry = |key: &&str| format!("<Contents><Key>d/{key}</Key><Size>1</Size></Contents>");
+        let entries: String = keys.iter().map(entry).collect();
+        xml(&format!("<ListBucketResult>{more}{entries}</ListBucketResult>"))
+    };
+    let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
+    let later = |seen: &Seen| seen.query("continuation-token").is_some();
+    proxy.rule(Rule::on(later, page(&["a", "y"], "")).always());
+    proxy.rule(Rule::on(|_| true, page(&["z", "b"], more)).always());
+    let mut names = Vec::new();
+    while let Some(name) = {
+        let after = names.last().map(String::as_str);
+        let page = driver.list_page(&limited(), "/d", after, 1).unwrap();
+        page.iter().next().map(String::from)
+    } {
+        names.push(name);
+    }
+    assert_eq!(names, ["/d/a", "/d/b", "/d/y", "/d/z"]);
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::client::{Client, Completed, Head, ListPage, ListRequest, Part, Upload};
+use super::doubt::Doubt;
 use crate::error::{Code, Error, Result};
 use crate::http::{Body, collect};
 
@@ -18,7 +19,7 @@ pub trait Bucket: Send + Sync {
     async fn read(&self, key: &str, head: &Head) -> Result<Option<Bytes>>;
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()>;
     async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage>;
-    async fn create_upload(&self, key: &str) -> Result<String>;
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String>;
     async fn upload_part(
         &self,
         key: &str,
@@ -26,7 +27,8 @@ pub trait Bucket: Send + Sync {
         number: u32,
         data: Vec<Bytes>,
     ) -> Result<Option<Part>>;
-    /// Bytes of the object at `key` itself, which is to be `head`.
+    /// Bytes of the object at `key` itself, which is to be `head`. `None`: it is gone; for an
+    /// upload that is, `Conflict`.
     async fn copy_part(
         &self,
         key: &str,
@@ -40,6 +42,7 @@ pub trait Bucket: Send + Sync {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>>;
     /// A missing upload is a success.
     async fn abort_upload(&self, key: &str, id: &str) -> Result<()>;
@@ -75,8 +78,8 @@ impl Bucket for Client {
         Client::list(self, request).await
     }
 
-    async fn create_upload(&self, key: &str) -> Result<String> {
-        Client::create_upload(self, key).await
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
+        Client::create_upload(self, key, doubt).await
     }
 
     async fn upload_part(
@@ -108,8 +111,9 @@ impl Bucket for Client {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
-        Client::complete_upload(self, key, id, parts).await
+        Client::complete_upload(self, key, id, parts, doubt).await
     }
 
     async fn abort_upload(&self, key: &str, id: &str) -> Result<()> {

@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 use super::bucket::Bucket;
 use super::client::{Completed, Head, ListPage, ListRequest, Object, Part, Upload};
+use super::doubt::Doubt;
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
+use crate::http::hash;
 use crate::http::parts::Limits;
 
 /// In which order keys are listed.
@@ -47,6 +49,10 @@ pub struct State {
     pub phantoms: Vec<String>,
     /// Each page's token is the same.
     pub stuck: bool,
+    /// Completes no upload that has more parts than are named, as radosgw.
+    pub names_all: bool,
+    /// Its clock stands still.
+    pub still: bool,
 }
 
 /// What happens at the request of this number.
@@ -89,6 +95,8 @@ impl Fake {
             page: 1000,
             phantoms: Vec::new(),
             stuck: false,
+            names_all: false,
+            still: false,
         };
         Fake {
             limits,
@@ -119,7 +127,7 @@ impl Fake {
     }
 
     pub fn store(&self, key: &str, data: &[u8]) {
-        self.state.lock().unwrap().store(key, data.to_vec().into(), "");
+        self.state.lock().unwrap().store(key, data.to_vec().into());
     }
 
     pub fn log(&self) -> Vec<String> {
@@ -177,15 +185,18 @@ impl State {
     }
 
     fn tick(&mut self) -> i64 {
-        self.clock += 1;
+        self.clock += i64::from(!self.still);
         self.clock
     }
 
-    fn store(&mut self, key: &str, data: Bytes, suffix: &str) -> String {
+    fn store(&mut self, key: &str, data: Bytes) {
+        let etag = format!("\"{:032x}\"", self.clock);
+        self.store_as(key, data, &etag);
+    }
+
+    fn store_as(&mut self, key: &str, data: Bytes, etag: &str) {
         let now = self.tick();
-        let etag = format!("\"{now:032x}{suffix}\"");
-        self.objects.insert(key.to_string(), (data, etag.clone(), now));
-        etag
+        self.objects.insert(key.to_string(), (data, etag.to_string(), now));
     }
 
     fn head(&self, key: &str) -> Option<Head> {
@@ -221,6 +232,13 @@ impl State {
     }
 }
 
+/// Of an object that these parts were made into.
+fn etag_of(parts: &[Part]) -> String {
+    let digest = |part: &Part| u128::from_str_radix(part.etag.trim_matches('"'), 16).unwrap();
+    let digests: Vec<u8> = parts.iter().flat_map(|part| digest(part).to_be_bytes()).collect();
+    format!("\"{}-{}\"", hash::md5_hex(&[digests.into()]), parts.len())
+}
+
 fn part(number: u32, data: &Bytes) -> Part {
     let sum = data.iter().fold(5381_u64, |sum, b| sum.wrapping_mul(33) ^ u64::from(*b));
     Part { number, etag: format!("\"{sum:032x}\""), size: data.len() as u64 }
@@ -238,7 +256,7 @@ impl Bucket for Fake {
 
     async fn put(&self, key: &str, data: Vec<Bytes>) -> Result<()> {
         self.request("put", |state| {
-            state.store(key, data.concat().into(), "");
+            state.store(key, data.concat().into());
             Ok(())
         })
         .await
@@ -291,15 +309,15 @@ impl Bucket for Fake {
         .await
     }
 
-    async fn create_upload(&self, key: &str) -> Result<String> {
-        self.request("create", |state| {
+    async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
+        let create = self.request("create", |state| {
             let begun = state.tick();
             let id = format!("id{}", state.dice() % 1000 * 1000 + begun as u64);
             let upload = Multipart { key: key.to_string(), begun, parts: BTreeMap::new() };
             state.uploads.insert(id.clone(), upload);
             Ok(id)
-        })
-        .await
+        });
+        doubt.attempt(create).await
     }
 
     async fn upload_part(
@@ -331,7 +349,9 @@ impl Bucket for Fake {
         self.request(format!("copy {number}"), |state| {
             let Some(data) = state.pinned(key, head)? else { return Ok(None) };
             let data = data.slice(range.start as usize..range.end as usize);
-            let Some(upload) = state.upload(key, id) else { return Ok(None) };
+            let Some(upload) = state.upload(key, id) else {
+                return Err(Error::new(Code::Conflict, "NoSuchUpload"));
+            };
             upload.parts.insert(number, data.clone());
             Ok(Some(part(number, &data)))
         })
@@ -343,10 +363,16 @@ impl Bucket for Fake {
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
         let least = self.limits.min_part;
-        self.request("complete", |state| {
+        let complete = self.request("complete", |state| {
+            let names_all = state.names_all;
             let Some(upload) = state.upload(key, id) else { return Ok(None) };
+            if names_all && upload.parts.len() > parts.len() {
+                let more = Error::new(Code::Conflict, "InvalidPart");
+                return Err(more.with_http_status(400));
+            }
             let refused = |why: &str| Err(Error::new(Code::Driver, why).with_http_status(400));
             if parts.is_empty() || !parts.is_sorted_by_key(|p| p.number) {
                 return refused("malformed");
@@ -365,10 +391,11 @@ impl Bucket for Fake {
                 all.extend_from_slice(data);
             }
             state.uploads.remove(id);
-            let etag = state.store(key, all.into(), &format!("-{}", parts.len()));
+            let etag = etag_of(parts);
+            state.store_as(key, all.into(), &etag);
             Ok(Some(Completed { etag }))
-        })
-        .await
+        });
+        doubt.attempt(complete).await
     }
 
     async fn abort_upload(&self, _key: &str, id: &str) -> Result<()> {

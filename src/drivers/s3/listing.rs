@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::client::{ListPage, ListRequest};
 use super::keys::Keys;
 use super::store::Store;
+use super::walker::Order;
 use crate::error::{Code, Error, Result};
 use crate::names::Names;
 use crate::path;
@@ -71,14 +72,17 @@ async fn first_names(
     after: &str,
     limit: usize,
 ) -> Result<BTreeSet<String>> {
+    // Where names come in no order the first of them may be the last.
+    let sorted = store.order.get() != Order::Other;
     let start = format!("{prefix}{after}");
-    let start = (!after.is_empty()).then_some(start.as_str());
+    let start = (sorted && !after.is_empty()).then_some(start.as_str());
     let mut names = BTreeSet::new();
-    let mut pages = Pages::new(store, prefix, start, limit.clamp(1, PAGE));
+    let most = if sorted { limit.clamp(1, PAGE) } else { PAGE };
+    let mut pages = Pages::new(store, prefix, start, most);
     while let Some(page) = pages.next().await? {
         let new = names_of(prefix, &page).filter(|name| *name > after);
         names.extend(new.map(str::to_string));
-        if names.len() < limit || page.next.is_none() {
+        if !sorted || names.len() < limit || page.next.is_none() {
             continue;
         }
         let reached = last_key(&page).strip_prefix(prefix).unwrap_or_default();

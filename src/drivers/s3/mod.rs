@@ -8,13 +8,14 @@
 //! * `parameters`, `region`, `credentials`: what the driver is told.
 //! * `keys`: paths to keys and back. `client`: the requests.
 //! * `driver`, `listing`, `moves`, `delete`, `guess`: the verbs.
-//! * `writer`, `resume`: uploads, and how they are found again. `walker`: walks. `bucket`:
+//! * `writer`, `resume`: uploads, and how they are found again. `doubt`: what may be done. `walker`: walks. `bucket`:
 //!   the requests of both, as a trait.
 
 mod bucket;
 mod client;
 mod credentials;
 mod delete;
+mod doubt;
 mod driver;
 #[cfg(test)]
 mod fake;

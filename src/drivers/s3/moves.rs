@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Head, MAX_SINGLE, Part, same_etag};
+use super::doubt::Doubt;
 use super::listing::lost;
 use super::parameters::Encryption;
 use super::store::Store;
@@ -85,10 +86,10 @@ async fn check_size(client: &Client, head: &Head, to: &str) -> Result<()> {
 }
 
 async fn copy_in_parts(client: &Client, from: &str, head: &Head, to: &str) -> Result<bool> {
-    let id = client.create_upload(to).await?;
+    let id = client.create_upload(to, &Doubt::default()).await?;
     let mut upload = Abort { client, key: to, id: Some(id.clone()) };
     let outcome = match copy_parts(client, from, head, to, &id).await {
-        Ok(Some(parts)) => complete(client, head, to, &id, &parts).await.map(|()| true),
+        Ok(Some(parts)) => complete(client, to, &id, &parts).await.map(|()| true),
         Ok(None) => Ok(false),
         Err(error) => Err(error),
     };
@@ -97,13 +98,20 @@ async fn copy_in_parts(client: &Client, from: &str, head: &Head, to: &str) -> Re
 }
 
 /// Completes the upload, or finds that an earlier attempt has.
-async fn complete(client: &Client, head: &Head, to: &str, id: &str, parts: &[Part]) -> Result<()> {
-    match client.complete_upload(to, id, parts).await? {
-        Some(_) => Ok(()),
-        None => check_size(client, head, to).await.map_err(|_| {
-            Error::new(Code::Conflict, "somebody aborted the upload that the copy was made in")
-        }),
+async fn complete(client: &Client, to: &str, id: &str, parts: &[Part]) -> Result<()> {
+    let doubt = Doubt::default();
+    if client.complete_upload(to, id, parts, &doubt).await?.is_some() {
+        return Ok(());
     }
+    let there = if doubt.any() { client.head(to).await? } else { None };
+    match there.is_some_and(|there| there.is_made_of(parts)) {
+        true => Ok(()),
+        false => Err(ended()),
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Code::Conflict, "somebody ended the upload that the copy was made in")
 }
 
 /// `None`: the source is gone.

@@ -5,6 +5,7 @@
 //! the parts from number 1 on without a gap, each but the last of the least size or
 //! more, since nothing else can be completed. A part behind that is the trace of a
 //! process that died with several parts on the wire; no `close` has acknowledged it.
+//! One that such a part was emptied with (see `ground`) counts only as the last of all.
 //!
 //! | on the key | goes on at |
 //! |---|---|
@@ -37,10 +38,8 @@ pub struct Found {
     /// Nothing can follow these parts as they are: the last one is small, or there are
     /// others behind a gap.
     pub fold: bool,
-    /// That is because of parts behind a gap, which others would count.
-    pub gap: bool,
-    /// The highest number that a part has, counted or not.
-    pub last: u32,
+    /// The numbers of the parts that do not count, and that others would count.
+    pub behind: Vec<u32>,
     /// Content that comes before everything, not in the upload yet.
     pub base: Option<Head>,
     /// An object lies at the key, and it is empty.
@@ -62,8 +61,10 @@ struct Candidate {
 impl Candidate {
     fn new(upload: Upload, parts: Vec<Part>, min_part: u64) -> Candidate {
         let (mut count, mut bytes, mut open) = (0, 0, true);
+        let last = parts.last().map_or(0, |part| part.number);
         for (part, number) in parts.iter().zip(1..) {
-            if !open || part.number != number {
+            let emptied = part.size == 0 && (2..last).contains(&number);
+            if !open || part.number != number || emptied {
                 break;
             }
             count += 1;
@@ -115,11 +116,10 @@ pub async fn find(bucket: &dyn Bucket, key: &str, min_part: u64) -> Result<Optio
         let last = candidate.parts.get(candidate.count.saturating_sub(1));
         let small = last.is_some_and(|part| part.size < min_part);
         if candidate.bytes > 0 {
-            found.gap = candidate.has_more();
-            found.last = candidate.parts.last().map_or(0, |part| part.number);
-            found.fold = small || found.gap;
+            found.fold = small || candidate.has_more();
             found.parts = candidate.parts;
-            found.parts.truncate(candidate.count);
+            let behind = found.parts.split_off(candidate.count);
+            found.behind = behind.iter().map(|part| part.number).collect();
         }
     }
     if has_first {

@@ -146,7 +146,7 @@ impl Inner {
 pub const X_AMZ_CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 const X_AMZ_ACL: HeaderName = HeaderName::from_static("x-amz-acl");
 const X_AMZ_STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
-const X_AMZ_SSE: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
+pub const X_AMZ_SSE: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
 const X_AMZ_SSE_KEY: HeaderName =
     HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
 

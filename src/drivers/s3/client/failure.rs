@@ -14,12 +14,14 @@ pub struct Failure {
     pub status: u16,
     /// The server's word for it, "" where it has none.
     pub code: String,
+    /// It says nothing at all.
+    mute: bool,
     pub error: Error,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { status: 0, code: String::new(), error }
+        Failure { status: 0, code: String::new(), mute: false, error }
     }
 }
 
@@ -30,9 +32,9 @@ impl Failure {
 
     /// From an answer: its head, and what its body says if there was one.
     pub fn of_answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-        let body = String::from_utf8_lossy(body);
-        let said = |tag: &str| text_of(&body, tag).unwrap_or_default();
-        Failure::new(status, headers, said("Code"), &said("Message"))
+        let text = String::from_utf8_lossy(body);
+        let said = |tag: &str| text_of(&text, tag).unwrap_or_default();
+        Failure::new(status, headers, said("Code"), &said("Message")).with_body(body)
     }
 
     /// From a server's word for one of many things that failed.
@@ -57,7 +59,17 @@ impl Failure {
             }
             None => error,
         };
-        Failure { status: status.as_u16(), code, error }
+        Failure { status: status.as_u16(), code, mute: false, error }
+    }
+
+    /// A store says what is missing in its own words, or answers without a body, as to a
+    /// HEAD. Any other 404 is of somebody in between, who does not know what is stored.
+    fn with_body(mut self, body: &[u8]) -> Failure {
+        self.mute = body.is_empty();
+        if self.status == 404 && self.code.is_empty() && !self.mute {
+            self.error = self.error.with_code(Code::Unavailable).with_retryable(true);
+        }
+        self
     }
 
     /// From what the SDK makes of an answer, or of there being none.
@@ -81,25 +93,31 @@ impl Failure {
                 let error =
                     Error::new(Code::Unavailable, "the server's answer cannot be understood");
                 let error = error.with_http_status(i32::from(status));
-                return (Failure { status, code, error }, headers);
+                return (Failure { status, code, mute: false, error }, headers);
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             // Some failures come after the head of a success.
             let status =
                 if status.is_success() { StatusCode::INTERNAL_SERVER_ERROR } else { status };
-            return (Failure::new(status, &headers, code, &message), headers);
+            let failure = Failure::new(status, &headers, code, &message);
+            let body = response.body().bytes().unwrap_or_default();
+            return (failure.with_body(body), headers);
         }
         (of_source(&error).into(), HeaderMap::new())
     }
 
     pub fn is_missing_object(&self) -> bool {
-        self.status == 404
-            && matches!(self.code.as_str(), "" | "NoSuchKey" | "NotFound" | "NoSuchVersion")
+        self.is_missing(&["NoSuchKey", "NotFound", "NoSuchVersion"])
     }
 
     /// Of a request for an upload; some servers say that there is no such key.
     pub fn is_missing_upload(&self) -> bool {
-        self.status == 404 && self.code != "NoSuchBucket"
+        self.is_missing(&["NoSuchUpload", "NoSuchKey", "NotFound"])
+    }
+
+    fn is_missing(&self, words: &[&str]) -> bool {
+        let said = words.contains(&self.code.as_str()) || self.code.is_empty() && self.mute;
+        self.status == 404 && said
     }
 
     /// No object can have such a key.
@@ -240,6 +258,14 @@ mod tests {
         assert!(failure_of("NoSuchUpload").is_missing_upload());
         assert!(failure_of("NoSuchKey").is_missing_upload());
         assert!(!failure_of("NoSuchBucket").is_missing_upload());
+        for page in ["404 page not found\n", "<html><h1>404 Not Found</h1></html>", "{}"] {
+            let page =
+                Failure::of_answer(StatusCode::NOT_FOUND, &HeaderMap::new(), page.as_bytes());
+            assert!(!page.is_missing_object() && !page.is_missing_upload());
+            assert_eq!(page.error.code(), Code::Unavailable);
+            assert!(page.error.is_retryable());
+        }
+        assert!(!failure_of("NoSuchWebsite").is_missing_upload());
         let garbage = Failure::of_answer(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>\xff");
         assert_eq!(garbage.error.code(), Code::Unavailable);
     }

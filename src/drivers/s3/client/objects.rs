@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIE
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::digest::Digests;
+use super::direct::X_AMZ_SSE;
 use super::failure::Failure;
 use super::sdk::{Outcome, Stored};
 use super::types::{Copied, Head, ListPage, ListRequest, Object};
@@ -348,6 +349,7 @@ fn head_of(status: StatusCode, headers: &HeaderMap) -> Result<Head> {
         etag: etag_of(headers),
         mtime_ns: text_of(headers, LAST_MODIFIED).map_or(0, mtime_of),
         crc32c: checksum_of(headers),
+        opaque: text_of(headers, X_AMZ_SSE).is_some_and(|kind| kind.starts_with("aws:kms")),
     })
 }
 

@@ -8,14 +8,16 @@ use super::objects::{is_missing, nanoseconds, of_part};
 use super::sdk::Stored;
 use super::types::{Completed, Part, Upload};
 use super::{CONTENT_TYPE, Client};
+use crate::drivers::s3::doubt::Doubt;
 use crate::drivers::s3::keys::unescape;
 use crate::error::{Code, Error, Result};
 use crate::http::Body;
 
 impl Client {
-    pub async fn create_upload(&self, key: &str) -> Result<String> {
+    /// In doubt there is another upload, of which nobody knows.
+    pub async fn create_upload(&self, key: &str, doubt: &Doubt) -> Result<String> {
         let inner = &*self.0;
-        self.retry(|| async {
+        let attempt = || async {
             let stored = Stored::with(&inner.parameters);
             let request = inner
                 .sdk
@@ -31,8 +33,8 @@ impl Client {
             answer.upload_id.filter(|id| !id.is_empty()).ok_or_else(|| {
                 Error::new(Code::Driver, "the server made an upload and does not say which")
             })
-        })
-        .await
+        };
+        self.retry(|| doubt.attempt(attempt())).await
     }
 
     /// `None`: there is no such upload (any more).
@@ -70,7 +72,7 @@ impl Client {
     }
 
     /// Copies all of `source`, or its bytes from the first to the last of `span`, `size`
-    /// of them, as a part. `None`: the source is missing, or the upload is.
+    /// of them, as a part. `None`: the source is missing. `Conflict`: the upload is.
     #[allow(clippy::too_many_arguments)] // as many as the request has
     pub async fn copy_part(
         &self,
@@ -102,23 +104,27 @@ impl Client {
                     let etag = etag.filter(|etag| !etag.is_empty()).ok_or_else(no_etag)?;
                     Ok(Some(Part { number, etag, size }))
                 }
-                Err(failure) if is_missing(&failure) || failure.is_missing_upload() => Ok(None),
+                Err(failure) if failure.code == "NoSuchUpload" => {
+                    Err(failure.error.with_code(Code::Conflict))
+                }
+                Err(failure) if is_missing(&failure) => Ok(None),
                 Err(failure) => Err(failure.error),
             }
         })
         .await
     }
 
-    /// `parts` in order. `None`: there is no such upload (any more); whether that is
-    /// because it was completed is for the caller to find out.
+    /// `parts` in order. `None`: there is no such upload (any more); if there is a doubt,
+    /// that may be because it was completed.
     pub async fn complete_upload(
         &self,
         key: &str,
         id: &str,
         parts: &[Part],
+        doubt: &Doubt,
     ) -> Result<Option<Completed>> {
         let parts: Vec<CompletedPart> = parts.iter().map(completed).collect();
-        self.retry(|| async {
+        let attempt = || async {
             let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.clone())).build();
             let request = self
                 .0
@@ -133,8 +139,8 @@ impl Client {
                 Err(failure) if failure.is_missing_upload() => Ok(None),
                 Err(failure) => Err(failure.error),
             }
-        })
-        .await
+        };
+        self.retry(|| doubt.attempt(attempt())).await
     }
 
     /// A missing upload is a success.
@@ -172,9 +178,7 @@ impl Client {
             uploads.extend(page.uploads);
             match page.next {
                 None => return Ok(uploads),
-                next if next == markers => {
-                    return Err(Error::new(Code::Driver, "a listing that does not go on"));
-                }
+                next if next == markers => return Err(endless()),
                 next => markers = next,
             }
         }
@@ -217,7 +221,7 @@ impl Client {
                 let said = said.map(|marker| {
                     (plain(marker), answer.next_upload_id_marker.unwrap_or_default())
                 });
-                page.next = said.or(last);
+                page.next = Some(said.or(last).ok_or_else(endless)?);
             }
             Ok(page)
         })
@@ -261,11 +265,13 @@ impl Client {
             let last = parts.last().map(|part| part.number.to_string());
             let next = answer.next_part_number_marker.filter(|next| !next.is_empty()).or(last);
             if next.is_none() || next == marker {
-                return Err(Error::new(Code::Driver, "a listing that does not go on"));
+                return Err(endless());
             }
             marker = next;
         }
         parts.sort_by_key(|part| part.number);
+        // A server may show one at the end of a page and on the next.
+        parts.dedup_by_key(|part| part.number);
         Ok(Some(parts))
     }
 }
@@ -278,6 +284,10 @@ struct UploadsPage {
 
 fn completed(part: &Part) -> CompletedPart {
     CompletedPart::builder().part_number(part.number.cast_signed()).e_tag(&part.etag).build()
+}
+
+fn endless() -> Error {
+    Error::new(Code::Driver, "a listing that does not go on")
 }
 
 fn no_etag() -> Error {

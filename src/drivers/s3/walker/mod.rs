@@ -74,7 +74,7 @@ impl KnownOrder {
         known
     }
 
-    fn get(&self) -> Order {
+    pub fn get(&self) -> Order {
         match self.0.load(Ordering::Relaxed) {
             0 => Order::Unknown,
             1 => Order::Bytes,

@@ -2,6 +2,8 @@
 
 use super::flights::ended;
 use super::{Head, Part, Result, Upload};
+use crate::drivers::s3::client;
+use crate::drivers::s3::doubt::is_ambiguous;
 use crate::error::Error;
 
 /// How often an upload is aborted while parts of it still arrive.
@@ -10,6 +12,7 @@ const ABORTS: usize = 3;
 impl Upload {
     /// Makes everything the content of the key.
     pub(super) async fn finish(&mut self) -> Result<()> {
+        self.check_whole()?;
         // First, or a later append could take one of them for the upload that goes on.
         self.abort_stale().await?;
         if !self.rope.is_empty() {
@@ -26,6 +29,10 @@ impl Upload {
         } else {
             let nothing = self.parts.is_empty() && self.rope.is_empty();
             self.flush(nothing || self.is_covering()).await?;
+            if self.target.making.any() {
+                self.find_older().await?;
+                self.abort_stale().await?;
+            }
             let parts: Vec<Part> = self.parts.values().chain(&self.tail).cloned().collect();
             self.complete(&parts).await?;
         }
@@ -38,14 +45,16 @@ impl Upload {
         let size = parts.iter().map(|part| part.size).sum();
         let target = &self.target;
         let id = target.id().await?;
-        match target.bucket.complete_upload(&target.key, id, parts).await {
+        let doubt = &self.completing;
+        match target.bucket.complete_upload(&target.key, id, parts, doubt).await {
             Ok(Some(done)) => Ok(Head { size, etag: done.etag, ..Head::default() }),
-            Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+            Ok(None) if !doubt.any() => Err(ended()),
+            Ok(None) => self.completed_before(parts).await,
             // It may have happened. Whether it has is asked, since what is complete
             // must be called so.
             Err(error) if is_ambiguous(&error) => {
                 match target.bucket.list_parts(&target.key, id).await {
-                    Ok(None) => self.completed_before(size, parts.len()).await?.ok_or_else(ended),
+                    Ok(None) => self.completed_before(parts).await,
                     _ => Err(error),
                 }
             }
@@ -53,40 +62,54 @@ impl Upload {
         }
     }
 
-    /// The object, if it is what completing these parts has made. The ETag of such an
-    /// object ends with the number of its parts on the services that follow Amazon's.
-    async fn completed_before(&self, size: u64, parts: usize) -> Result<Option<Head>> {
+    /// The object that completing these parts has made, if it is there.
+    async fn completed_before(&self, parts: &[Part]) -> Result<Head> {
         let head = self.target.bucket.head(&self.target.key).await?;
-        Ok(head.filter(|head| {
-            let count = head.etag.trim_matches('"').rsplit_once('-').map(|(_, count)| count);
-            head.size == size && count.is_none_or(|count| count == parts.to_string())
-        }))
+        head.filter(|head| head.is_made_of(parts)).ok_or_else(ended)
     }
 
     /// Keeps everything in the upload, where any process finds it.
     pub(super) async fn suspend(&mut self) -> Result<()> {
+        if self.discarded {
+            return self.discard().await;
+        }
         // What a process that died has left is put right even if nothing was written, since
         // Distribution would count it wrong.
-        if self.gap || self.base.is_some() && self.target.id.initialized() {
+        if !self.behind.is_empty() || self.base.is_some() && self.target.id.initialized() {
             self.ground().await?;
         }
-        let others = self.fresh.then(|| {
-            let target = self.target.clone();
-            tokio::spawn(async move { target.bucket.list_uploads(&target.key).await })
-        });
         if !self.rope.is_empty() || self.flights.any() {
             self.flush(self.is_covering()).await?;
         } else if !self.has_upload() && self.base.is_none() {
             self.begin().await?;
         }
-        if let Some(others) = others {
-            let own = self.target.id.get();
-            let others = others.await.map_err(|_| stopped())??;
-            let others = others.into_iter().map(|upload| upload.id);
-            self.stale = others.filter(|id| Some(id) != own).collect();
+        if self.fresh || self.target.making.any() {
+            self.find_older().await?;
         }
         self.abort_stale().await?;
         self.forget();
+        Ok(())
+    }
+
+    /// Has those uploads aborted that were begun before this one. Asked for when this one
+    /// is there, so that of two writers that start over at once one is left, the later one.
+    async fn find_older(&mut self) -> Result<()> {
+        let target = &self.target;
+        let Some(own) = target.id.get() else { return Ok(()) };
+        let uploads = target.bucket.list_uploads(&target.key).await?;
+        let age = |upload: &client::Upload| (upload.initiated_ns, upload.id.clone());
+        let own = uploads.iter().find(|upload| upload.id == *own).map(age).ok_or_else(ended)?;
+        for upload in uploads {
+            // What an unanswered request made need not be older by the server's clock.
+            let lost = target.making.any() && upload.initiated_ns == own.0 && upload.id != own.1;
+            let lost = lost && {
+                let parts = target.bucket.list_parts(&target.key, &upload.id).await?;
+                parts.is_some_and(|parts| parts.is_empty())
+            };
+            if lost || age(&upload) < own {
+                self.stale.push(upload.id);
+            }
+        }
         Ok(())
     }
 
@@ -107,7 +130,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn abort_stale(&mut self) -> Result<()> {
+    pub(super) async fn abort_stale(&mut self) -> Result<()> {
         while let Some(id) = self.stale.last() {
             self.target.bucket.abort_upload(&self.target.key, id).await?;
             self.stale.pop();
@@ -117,8 +140,9 @@ impl Upload {
 
     /// Ends every upload on the key. Committed content stays as it is.
     pub(super) async fn discard(&mut self) -> Result<()> {
-        let flying = self.flights.abandon().await;
-        self.rope.clear();
+        let again = std::mem::replace(&mut self.discarded, true);
+        let flying = self.flights.abandon().await || again;
+        self.forget();
         let target = &self.target;
         for upload in target.bucket.list_uploads(&target.key).await? {
             target.bucket.abort_upload(&target.key, &upload.id).await?;
@@ -132,14 +156,8 @@ impl Upload {
                 target.bucket.abort_upload(&target.key, id).await?;
             }
         }
-        self.forget();
         Ok(())
     }
-}
-
-/// Whether the service may have done what it was asked for all the same.
-fn is_ambiguous(error: &Error) -> bool {
-    error.is_retryable() || error.http_status() == 0 || error.http_status() >= 500
 }
 
 fn stopped() -> Error {

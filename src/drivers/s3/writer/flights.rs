@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::drivers::s3::bucket::Bucket;
 use crate::drivers::s3::client::Part;
+use crate::drivers::s3::doubt::Doubt;
 use crate::error::{Code, Error, Result};
 use crate::http::budget::Hold;
 
@@ -18,16 +19,18 @@ pub struct Target {
     pub bucket: Arc<dyn Bucket>,
     pub key: Arc<str>,
     pub id: Arc<OnceCell<String>>,
+    /// Of uploads that were made on the way to this one.
+    pub making: Arc<Doubt>,
 }
 
 impl Target {
     /// The id of the upload, made now if there is none.
     pub async fn id(&self) -> Result<&str> {
-        let make = || self.bucket.create_upload(&self.key);
+        let make = || self.bucket.create_upload(&self.key, &self.making);
         self.id.get_or_try_init(make).await.map(String::as_str)
     }
 
-    async fn send(&self, number: u32, data: Vec<Bytes>) -> Result<Part> {
+    pub async fn send(&self, number: u32, data: Vec<Bytes>) -> Result<Part> {
         let id = self.id().await?;
         let part = self.bucket.upload_part(&self.key, id, number, data).await?;
         part.ok_or_else(ended)

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use super::flights::ended;
 use super::{Head, Part, Result, Upload};
+use crate::drivers::s3::doubt::Doubt;
 use crate::error::{Code, Error};
 
-/// Copies inside the service at once.
+/// Copies inside the service at once, and parts that are emptied.
 const COPIES: usize = 8;
 
 impl Upload {
@@ -31,11 +31,16 @@ impl Upload {
     /// called again.
     pub(super) async fn ground(&mut self) -> Result<()> {
         if self.must_fold() {
+            // First: this upload ends here, and one of them would be taken for it.
+            self.abort_stale().await?;
             self.land_all().await?;
             let parts: Vec<Part> = self.parts.values().cloned().collect();
             let head = match self.complete(&parts).await {
                 Err(error) if self.can_cover(&error, parts.last()) => {
-                    (self.cover, self.fold, self.gap) = (self.last, false, false);
+                    self.empty_behind().await?;
+                    self.cover = self.behind.last().copied().unwrap_or_default();
+                    self.behind.clear();
+                    self.fold = false;
                     return Ok(());
                 }
                 completed => completed?,
@@ -44,8 +49,9 @@ impl Upload {
             self.base = Some(head);
             self.parts.clear();
             (self.sent, self.next, self.fold, self.tail) = (0, 1, false, None);
-            self.gap = false;
+            self.behind.clear();
             self.target.id = Arc::new(OnceCell::new());
+            self.completing = Doubt::default();
         }
         let Some(base) = self.base.clone() else { return Ok(()) };
         if base.size < self.plan.limits().min_part {
@@ -71,7 +77,26 @@ impl Upload {
     fn can_cover(&self, error: &Error, last: Option<&Part>) -> bool {
         let followed = last.is_some_and(|part| part.size >= self.plan.limits().min_part);
         let refused = error.code() == Code::Conflict && error.http_status() == 400;
-        self.gap && followed && refused
+        !self.behind.is_empty() && followed && refused
+    }
+
+    /// Takes their bytes from the parts behind the gap. Before the first of them is written
+    /// over: when the gap is filled, what is behind it would count.
+    async fn empty_behind(&self) -> Result<()> {
+        let mut requests = JoinSet::new();
+        for number in self.behind.iter().copied() {
+            while requests.len() >= COPIES
+                && let Some(joined) = requests.join_next().await
+            {
+                joined.map_err(|_| panicked())??;
+            }
+            let target = self.target.clone();
+            requests.spawn(async move { target.send(number, Vec::new()).await.map(drop) });
+        }
+        while let Some(joined) = requests.join_next().await {
+            joined.map_err(|_| panicked())??;
+        }
+        Ok(())
     }
 
     /// Copies `base` into the upload, the first part last.
@@ -89,7 +114,7 @@ impl Upload {
                 let id = target.id().await?;
                 let size = range.end - range.start;
                 let part = target.bucket.copy_part(&target.key, id, number, &base, range).await?;
-                let mut part = part.ok_or_else(ended)?;
+                let mut part = part.ok_or_else(changed)?;
                 part.size = size;
                 Ok::<Part, Error>(part)
             });
@@ -115,7 +140,7 @@ impl Upload {
 }
 
 fn panicked() -> Error {
-    Error::new(Code::Internal, "a copy of a part ended in a panic")
+    Error::new(Code::Internal, "a request for a part ended in a panic")
 }
 
 fn changed() -> Error {

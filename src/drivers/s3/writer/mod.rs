@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
 use super::client::{Head, LIMITS, Part};
+use super::doubt::Doubt;
 use super::resume::{self, Found};
 use super::store::Store;
 use crate::context::Context;
@@ -78,19 +79,23 @@ pub struct Upload {
     sent: u64,
     /// As in [`Found`].
     fold: bool,
-    gap: bool,
-    last: u32,
+    behind: Vec<u32>,
     /// The parts up to this number have to be written over: they are of a process that
-    /// died, and this service completes no upload that has more parts than are named.
+    /// died and are empty now, but this service completes no upload that has more parts
+    /// than are named.
     cover: u32,
+    /// Of the upload as it is.
+    completing: Doubt,
     base: Option<Head>,
     stale: Vec<String>,
-    /// It started over, so that uploads may lie on the key that it does not know of.
+    /// It started over, so that older uploads may lie on the key.
     fresh: bool,
     /// What lies at the key is known to be empty or nothing.
     nothing_there: bool,
     /// Bytes of a session that is over.
     kept: u64,
+    /// It is being cancelled: some of its parts are gone.
+    discarded: bool,
 }
 
 impl Upload {
@@ -108,7 +113,7 @@ impl Upload {
         let id = Arc::new(OnceCell::new_with(found.id));
         let next = found.parts.last().map_or(1, |part| part.number.saturating_add(1));
         Upload {
-            target: Target { bucket, key: key.into(), id },
+            target: Target { bucket, key: key.into(), id, making: Arc::default() },
             plan: settings.plan,
             rope: Rope::new(settings.budget.account()),
             flights: Flights::new(settings.parallel),
@@ -117,14 +122,15 @@ impl Upload {
             sent: found.parts.iter().map(|part| part.size).sum(),
             parts: found.parts.into_iter().map(|part| (part.number, part)).collect(),
             fold: found.fold,
-            gap: found.gap,
-            last: found.last,
+            behind: found.behind,
             cover: 0,
+            completing: Doubt::default(),
             base: found.base,
             stale: found.stale,
             fresh: false,
             nothing_there: found.empty_object,
             kept: 0,
+            discarded: false,
         }
     }
 
@@ -240,6 +246,15 @@ impl Upload {
         self.next <= self.cover
     }
 
+    fn check_whole(&self) -> Result<()> {
+        match self.discarded {
+            false => Ok(()),
+            true => {
+                Err(Error::invalid_state("an earlier cancel failed; cancel or close the writer"))
+            }
+        }
+    }
+
     fn forget(&mut self) {
         self.kept = self.size();
         (self.sent, self.base) = (0, None);
@@ -255,6 +270,9 @@ fn uncovered() -> Error {
 #[async_trait]
 impl Parts for Upload {
     fn fill(&mut self, data: &[u8]) -> usize {
+        if self.discarded {
+            return 0;
+        }
         let mut taken = 0;
         while let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty()) {
             if !self.rope.make_room(self.full()) {
@@ -266,6 +284,7 @@ impl Parts for Upload {
     }
 
     async fn drain(&mut self) -> Result<()> {
+        self.check_whole()?;
         loop {
             while let Some(arrived) = self.flights.land_now()? {
                 self.arrived(arrived);

@@ -9,23 +9,23 @@ use crate::error::{Code, Error};
 use crate::remote::race;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub enum End {
     Close,
     Commit,
 }
 
 /// One writer: whether it appends, what it writes, how it ends.
-type Session = (bool, &'static [usize], End);
+pub type Session = (bool, &'static [usize], End);
 
 /// What lies at the key before, and the sessions.
-struct Story {
-    content: Option<usize>,
-    sessions: &'static [Session],
+pub struct Story {
+    pub content: Option<usize>,
+    pub sessions: &'static [Session],
 }
 
 use End::{Close, Commit};
 
-const STORIES: &[Story] = &[
+pub const STORIES: &[Story] = &[
     // Small pieces join: the last part is replaced again and again.
     Story {
         content: None,
@@ -79,14 +79,14 @@ const STORIES: &[Story] = &[
 ];
 
 /// What may be found: one of these, each with how much of it at least.
-struct Expected {
-    acknowledged: Option<Vec<u8>>,
+pub struct Expected {
+    pub acknowledged: Option<Vec<u8>>,
     /// What the running session may have left.
-    running: Option<(usize, Vec<u8>)>,
+    pub running: Option<(usize, Vec<u8>)>,
 }
 
 impl Expected {
-    fn check(&self, found: &Option<Vec<u8>>, what: &str) {
+    pub fn check(&self, found: &Option<Vec<u8>>, what: &str) {
         let prefix = |least: usize, all: &[u8]| {
             found.as_ref().is_some_and(|found| found.len() >= least && all.starts_with(found))
         };
@@ -103,7 +103,7 @@ impl Expected {
 }
 
 /// Plays sessions until an error. `expected` says at any time what may be found.
-async fn play(
+pub async fn play(
     fake: &Arc<Fake>,
     sessions: &[Session],
     stream: usize,
@@ -139,7 +139,7 @@ async fn play(
     Ok(())
 }
 
-fn begin(story: &Story, seed: u64) -> (Arc<Fake>, Expected) {
+pub fn begin(story: &Story, seed: u64) -> (Arc<Fake>, Expected) {
     let fake = Arc::new(Fake::new(TOY, seed));
     let content = story.content.map(|len| bytes(9, 0, len));
     if let Some(content) = &content {

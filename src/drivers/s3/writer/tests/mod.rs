@@ -1,6 +1,8 @@
 //! Uploads against a bucket in memory, with parts of a few bytes.
 
+mod cover;
 mod crash;
+mod ended;
 mod requests;
 
 use std::future::Future;

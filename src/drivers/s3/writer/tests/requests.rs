@@ -6,13 +6,14 @@ use std::task::Poll;
 
 use super::*;
 use crate::drivers::s3::client::Part;
+use crate::drivers::s3::doubt::Doubt;
 use crate::error::Code;
 
 fn bucket() -> Arc<Fake> {
     Arc::new(Fake::new(TOY, 1))
 }
 
-async fn suspended(fake: &Arc<Fake>, len: usize) {
+pub async fn suspended(fake: &Arc<Fake>, len: usize) {
     let mut upload = fresh(fake);
     write(&mut upload, &bytes(0, 0, len)).await.unwrap();
     close(&mut upload).await.unwrap();
@@ -107,14 +108,14 @@ fn a_missing_path_cannot_be_appended_to() {
     run(async {
         let fake = bucket();
         fake.store("d/file-longer", b"x");
-        fake.create_upload("d/file-longer").await.unwrap();
+        fake.create_upload("d/file-longer", &Doubt::default()).await.unwrap();
         assert!(append(&fake).await.unwrap().is_none());
     });
 }
 
 /// Begins an upload as somebody else would, with parts of these numbers and sizes.
-async fn foreign(fake: &Arc<Fake>, parts: &[(u32, usize)]) -> String {
-    let id = fake.create_upload(KEY).await.unwrap();
+pub async fn foreign(fake: &Arc<Fake>, parts: &[(u32, usize)]) -> String {
+    let id = fake.create_upload(KEY, &Doubt::default()).await.unwrap();
     for (number, size) in parts {
         let data = vec![*number as u8; *size].into();
         fake.upload_part(KEY, &id, *number, vec![data]).await.unwrap().unwrap();
@@ -299,7 +300,7 @@ fn an_upload_that_somebody_ended_is_a_conflict() {
 }
 
 /// Polls at most so often; `None`: the future was dropped then.
-async fn at_most<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+pub async fn at_most<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     let mut left = polls;
     std::future::poll_fn(|task| {
