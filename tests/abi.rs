@@ -193,7 +193,8 @@ fn building(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|front| name.starts_with(front));
+        if told || name == "OUT_DIR" {
             command.env_remove(&*name);
         }
     }
