@@ -4,7 +4,7 @@ use super::flights::ended;
 use super::{Head, Part, Result, Upload};
 use crate::drivers::s3::client;
 use crate::drivers::s3::doubt::is_ambiguous;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// How often an upload is aborted while parts of it still arrive.
 const ABORTS: usize = 3;
@@ -78,12 +78,19 @@ impl Upload {
         if !self.behind.is_empty() || self.base.is_some() && self.target.id.initialized() {
             self.ground().await?;
         }
+        // What is there before this upload is begun is older, though the server's clock may
+        // say the same second.
+        let first = self.fresh && !self.has_upload();
+        if first {
+            let uploads = self.target.bucket.list_uploads(&self.target.key).await?;
+            self.stale.extend(uploads.into_iter().map(|upload| upload.id));
+        }
         if !self.rope.is_empty() || self.flights.any() {
             self.flush(self.is_covering()).await?;
         } else if !self.has_upload() && self.base.is_none() {
             self.begin().await?;
         }
-        if self.fresh || self.target.making.any() {
+        if self.fresh && !first || self.target.making.any() {
             self.find_older().await?;
         }
         self.abort_stale().await?;
@@ -108,6 +115,10 @@ impl Upload {
             };
             if lost || age(&upload) < own {
                 self.stale.push(upload.id);
+            } else if upload.initiated_ns == own.0 && upload.id != own.1 {
+                // An append might take either for the later one.
+                let text = "another upload to the path was begun at the same time";
+                return Err(Error::new(Code::Conflict, text));
             }
         }
         Ok(())
@@ -161,5 +172,5 @@ impl Upload {
 }
 
 fn stopped() -> Error {
-    Error::new(crate::error::Code::Internal, "a request of the library ended in a panic")
+    Error::new(Code::Internal, "a request of the library ended in a panic")
 }

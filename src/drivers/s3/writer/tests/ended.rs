@@ -26,6 +26,27 @@ fn of_two_writers_that_start_over_at_once_the_later_one_is_left() {
     }
 }
 
+#[test]
+fn an_upload_that_starts_over_in_the_same_second_is_the_one_that_is_found() {
+    for (len, seed) in [0, 5, 40].into_iter().flat_map(|len| (1..40).map(move |n| (len, n))) {
+        run(async {
+            let fake = Arc::new(Fake::new(TOY, seed));
+            fake.state.lock().unwrap().still = true;
+            let mut closed = Ok(());
+            for session in 1..3 {
+                let mut upload = fresh(&fake);
+                write(&mut upload, &bytes(session, 0, len)).await.unwrap();
+                closed = close(&mut upload).await.map(drop);
+            }
+            match closed {
+                Ok(()) => assert!(found(&fake).await == Some(bytes(2, 0, len)), "{len}, {seed}"),
+                // It had begun before it was known that it would be closed.
+                Err(error) => assert_eq!((error.code(), len), (Code::Conflict, 40)),
+            }
+        });
+    }
+}
+
 /// Ends this upload, and the key has other content of its size and number of parts then.
 async fn replace(fake: &Arc<Fake>, id: &str) {
     fake.abort_upload(KEY, id).await.unwrap();
