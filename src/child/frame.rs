@@ -14,6 +14,8 @@ pub const MAX_BODY: usize = 1 << 20;
 pub const PIECE: usize = 256 << 10;
 /// What we take on a stream before we give credit.
 pub const WINDOW: u32 = 1 << 20;
+/// The same of a driver, which has few uploads and must not be the one that is waited for.
+pub const UPLOAD_WINDOW: u32 = 4 << 20;
 /// How long a wait for a frame may last before the caller's context is looked at.
 pub const GLANCE: Duration = Duration::from_millis(20);
 pub const HEADER: usize = 16;
@@ -153,7 +155,7 @@ const BUFFER: usize = 32 << 10;
 /// How much is read of what follows a body that is not whole yet.
 const BEHIND: usize = 4 << 10;
 /// Bodies kept for use again.
-const SPARE: usize = 8;
+const SPARE: usize = 16;
 
 /// Large bodies that are done with, so that the next ones need no new memory.
 #[derive(Clone, Default)]

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
-use super::frame::{Fault, Header, Inlet, Kind, Spare, Step, WINDOW};
+use super::frame::{Fault, Header, Inlet, Kind, Spare, Step, UPLOAD_WINDOW};
 use super::message::{self, DriverHello, HostHello, MAJOR, MINOR, Operations};
 use super::sys;
 use crate::context::Context;
@@ -67,7 +67,7 @@ pub fn serve(socket: OwnedFd, make: Make<'_>) -> Result<()> {
         // The lower of the two; there is none below it.
         minor: MINOR,
         driver: Some(driver.name().to_string()),
-        window: WINDOW,
+        window: UPLOAD_WINDOW,
         capabilities: driver.capabilities(),
         operations: Operations { list_page: true, entries: true, walk: true, redirect_url: true },
         max_concurrency: driver.max_concurrency(),

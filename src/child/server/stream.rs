@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::frame::{Fault, Header, Kind, PIECE, WINDOW};
+use super::super::frame::{Fault, Header, Kind, PIECE, UPLOAD_WINDOW};
 use super::super::message::{self, Object};
 use super::Server;
 use crate::context::Context;
@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::path;
 
 /// Credit is given back in pieces of this size: seldom, and while the host has some.
-const CREDIT: usize = WINDOW as usize / 2;
+const CREDIT: usize = UPLOAD_WINDOW as usize / 4;
 /// A list is cut into answers of about this size.
 const ANSWER: usize = 128 << 10;
 const MOST_ENTRIES: u64 = 10_000;
@@ -97,8 +97,11 @@ fn asked_wrongly(what: &str) -> Error {
 
 impl Stream {
     pub fn new(id: u32, credit: u32) -> Arc<Stream> {
-        let inbox =
-            Inbox { credit: u64::from(credit), allowed: u64::from(WINDOW), ..Inbox::default() };
+        let inbox = Inbox {
+            credit: u64::from(credit),
+            allowed: u64::from(UPLOAD_WINDOW),
+            ..Inbox::default()
+        };
         Arc::new(Stream {
             id,
             ctx: Context::new(&Context::none()),
