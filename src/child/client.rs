@@ -217,17 +217,14 @@ impl ChildDriver {
     fn call(&self, ctx: &Context, path: &str, request: Request) -> Result<message::Object> {
         let session = self.session(ctx)?;
         let stream = Stream::call(&session.link, Expect::default())?;
-        stream.request(ctx, request)?;
-        answer(&stream, ctx).map_err(|error| error.or_path(path))
+        ask(&stream, ctx, path, request)
     }
 
     /// The same, of a request that changes these paths.
     fn change(&self, ctx: &Context, paths: &[&str], request: Request) -> Result<()> {
         let session = self.session(ctx)?;
         let stream = Stream::change(&session.link, ctx, paths)?;
-        stream.request(ctx, request)?;
-        let path = paths.first().copied().unwrap_or_default();
-        answer(&stream, ctx).map(drop).map_err(|error| error.or_path(path))
+        ask(&stream, ctx, paths.first().copied().unwrap_or_default(), request).map(drop)
     }
 
     /// One request with many answers.
@@ -258,6 +255,11 @@ impl ChildDriver {
             }
         }
     }
+}
+
+fn ask(stream: &Stream, ctx: &Context, path: &str, request: Request) -> Result<message::Object> {
+    stream.request(ctx, request)?;
+    answer(stream, ctx).map_err(|error| error.or_path(path))
 }
 
 /// The object of the next answer on a stream.

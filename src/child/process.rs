@@ -33,10 +33,10 @@ const SHORT_GRACE: Duration = Duration::from_millis(200);
 const LONGEST_WAKE: Duration = Duration::from_secs(2);
 /// What is kept of its output, and quoted.
 const LINES: usize = 8;
-/// Of the socket, in each direction.
-const BUFFERED: usize = 1 << 20;
 const LINE: usize = 400;
 const LAST_WORDS: usize = 600;
+/// Of the socket, in each direction.
+const BUFFERED: usize = 1 << 20;
 
 pub struct Process {
     /// For messages and logs.

@@ -8,8 +8,9 @@
 //! * `parameters`, `region`, `credentials`: what the driver is told.
 //! * `keys`: paths to keys and back. `client`: the requests.
 //! * `driver`, `listing`, `moves`, `delete`, `guess`: the verbs.
-//! * `writer`, `resume`: uploads, and how they are found again. `doubt`: what may be done. `walker`: walks. `bucket`:
-//!   the requests of both, as a trait.
+//! * `writer`, `resume`: uploads, and how they are found again. `doubt`: whether a request
+//!   without an answer may have been carried out. `walker`: walks. `bucket`: the requests
+//!   of both, as a trait.
 
 mod bucket;
 mod client;
