@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_was_printed_is_read_as_itself() {
+        let mut bits: u64 = 3;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let number = Value::from(f64::from_bits(bits));
+            let params = Params::from_json(&format!("{{\"n\":{number}}}")).unwrap();
+            assert_eq!(params.get("n"), Some(&number));
+        }
+    }
+
+    #[test]
     fn booleans_are_gos_words_only() {
         let mut params = Params::new();
         params.set("b", "True");
