@@ -2106,12 +2106,12 @@ sd_status sd_runtime_configure(const sd_runtime_options *options, sd_error **err
  * End all work of the library in this process.
  *
  * Calls on drivers, readers, writers and walkers that exist now are refused with
- * SD_ERR_SHUTDOWN from here on; those that are running are waited for, up to
- * `timeout_ms`. Streams and walks with a callback are not: their next step is
- * refused, and what they had begun stays as it is. Then the names that
- * sd_factory_register added are removed and what they own is freed. Objects must
- * still be freed. Afterwards the library may be configured and used anew. A program
- * that just exits need not call it.
+ * SD_ERR_SHUTDOWN from here on, and until this returns new ones cannot be made; calls
+ * that are running are waited for, up to `timeout_ms`. Streams and walks with a
+ * callback are not: their next step is refused, and what they had begun stays as it
+ * is. Then the names that sd_factory_register added are removed and what they own is
+ * freed. Objects must still be freed. Afterwards the library may be configured and
+ * used anew. A program that just exits need not call it.
  *
  * Threads:   any, but not from inside a callback.
  * Errors:    SD_ERR_DEADLINE  calls were still running after `timeout_ms`; call it

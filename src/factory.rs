@@ -62,7 +62,7 @@ const PROCESS: &str = "process";
 pub fn create(name: &str, ctx: &Context, params: &Params) -> Result<Arc<Base>> {
     ctx.status()?;
     // Before the constructor, so that it ends after it.
-    let _busy = Busy::begin();
+    let _busy = Busy::begin()?;
     let driver = match constructor(name, params)? {
         Some((constructor, params)) => constructor(ctx, &params),
         None => start(name, ctx, params),

@@ -257,6 +257,51 @@ fn submissions_that_race_with_a_shutdown_each_have_an_answer() {
     }
 }
 
+/// What is made while a shutdown is in progress is refused as its elders are; it has no
+/// share in the threads that are being ended.
+#[test]
+fn what_is_made_during_a_shutdown_is_refused_or_works() {
+    let _alone = alone();
+    let none = Context::none();
+    let refused = |code| assert_eq!(code, Code::Shutdown);
+    let use_the_new = |make: &dyn Fn() -> storagedriver::error::Result<Arc<Base>>| {
+        let (driver, queue) = match make().and_then(|driver| Ok((driver, Queue::new()?))) {
+            Ok(both) => both,
+            Err(error) => return refused(error.code()),
+        };
+        for tag in 0..20 {
+            if let Err(error) = queue.stat(tag, &driver, &none, "/") {
+                refused(error.code());
+            }
+        }
+        while queue.in_flight() > 0 {
+            let answer = queue.next(Some(LONG)).unwrap().unwrap();
+            if let Err(error) = answer.outcome {
+                refused(error.code());
+            }
+        }
+    };
+    let until = Instant::now() + Duration::from_secs(2);
+    thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || {
+                let local = || factory::create("inmemory", &Context::none(), &Params::new());
+                let remote = || Ok(slow(Duration::ZERO, None).0);
+                while Instant::now() < until {
+                    use_the_new(if number % 2 == 0 { &local } else { &remote });
+                }
+            });
+        }
+        scope.spawn(|| {
+            while Instant::now() < until {
+                runtime::shutdown(LONG).unwrap();
+            }
+        });
+    });
+    runtime::shutdown(LONG).unwrap();
+    assert_eq!(threads(), 0);
+}
+
 #[test]
 fn a_host_on_a_runtime_of_its_own_can_shut_the_library_down() {
     let _alone = alone();

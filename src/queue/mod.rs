@@ -82,6 +82,7 @@ impl State {
 
 impl Queue {
     pub fn new() -> Result<Queue> {
+        let _busy = Busy::begin()?;
         let inbox = Inbox::new(Descriptor::new()?);
         let shared = Arc::new(State { inbox, in_flight: Mutex::default() });
         Ok(Queue { shared, birth: Birth::now() })
@@ -116,7 +117,7 @@ impl Queue {
         self.birth.same_process()?;
         // A shutdown either is seen here, or waits until the threads it ends are those
         // that this call will use.
-        let _busy = Busy::begin();
+        let _busy = Busy::begin()?;
         self.birth.same_generation()?;
         let threads = threads()?;
         let ctx = Context::new(ctx);

@@ -36,6 +36,8 @@ static CONFIG: PerProcess<RwLock<Option<Config>>> = PerProcess::new(RwLock::new(
 static USED: AtomicBool = AtomicBool::new(false);
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// Shutdowns in progress.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static AT_SHUTDOWN: PerProcess<Mutex<Last>> = PerProcess::new(Mutex::new(BTreeMap::new()));
 
@@ -69,11 +71,12 @@ pub fn configure(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// Refuses new calls on everything that exists now and waits for those that run:
-/// `Deadline` if some still do after `timeout`. New drivers may be made
-/// afterwards, and the library be configured anew. What was left with
+/// Refuses new calls on everything that exists now, and whatever is made meanwhile, and
+/// waits for those that run: `Deadline` if some still do after `timeout`. New drivers
+/// may be made afterwards, and the library be configured anew. What was left with
 /// [`at_shutdown`] runs when nothing else does.
 pub fn shutdown(timeout: Duration) -> Result<()> {
+    let _ending = Ending::begin();
     let end = Instant::now().checked_add(timeout);
     let mut config = current().write().unwrap_or_else(PoisonError::into_inner);
     GENERATION.fetch_add(1, Ordering::SeqCst);
@@ -90,6 +93,30 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
     last.values().for_each(|run| run());
     Ok(())
+}
+
+/// What is made now could be given threads that are about to end, and cannot be used.
+struct Ending {
+    forks: u32,
+}
+
+impl Ending {
+    fn begin() -> Ending {
+        ENDING.fetch_add(1, Ordering::SeqCst);
+        Ending { forks: forks() }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.forks == forks() {
+            ENDING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+fn was_shut_down() -> Error {
+    Error::new(Code::Shutdown, "the library was shut down")
 }
 
 /// Has `run`, known by its module, called at the end of every shutdown in this process.
@@ -116,9 +143,11 @@ pub struct Busy {
 }
 
 impl Busy {
-    pub fn begin() -> Busy {
+    /// `Shutdown` while one is in progress, which then need not wait.
+    pub fn begin() -> Result<Busy> {
         RUNNING.fetch_add(1, Ordering::SeqCst);
-        Busy { forks: forks() }
+        let busy = Busy { forks: forks() };
+        if ENDING.load(Ordering::SeqCst) > 0 { Err(was_shut_down()) } else { Ok(busy) }
     }
 }
 
@@ -141,7 +170,11 @@ extern "C" fn forked() {
     FORKS.fetch_add(1, Ordering::AcqRel);
     // The threads that were counted do not exist here.
     RUNNING.store(0, Ordering::Release);
+    ENDING.store(0, Ordering::Release);
 }
+
+/// Of what was made during a shutdown: none is ever the same.
+const NEVER: u64 = u64::MAX;
 
 /// When something was made: in which process, and between which shutdowns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +186,13 @@ pub struct Birth {
 impl Birth {
     /// Now; from here on the library counts as used.
     pub fn now() -> Birth {
+        // In this order: who sees the generation of a shutdown sees its `ENDING`.
+        let generation = GENERATION.load(Ordering::SeqCst);
+        if ENDING.load(Ordering::SeqCst) > 0 {
+            return Birth { generation: NEVER, forks: forks() };
+        }
         USED.store(true, Ordering::Release);
-        Birth { generation: GENERATION.load(Ordering::Acquire), forks: forks() }
+        Birth { generation, forks: forks() }
     }
 
     /// `Forked` in a child of the process in which this was made.
@@ -167,7 +205,7 @@ impl Birth {
         if self.generation == GENERATION.load(Ordering::SeqCst) {
             return Ok(());
         }
-        Err(Error::new(Code::Shutdown, "the library was shut down"))
+        Err(was_shut_down())
     }
 }
 

@@ -1,17 +1,16 @@
-//! The driver's side: serves a `Driver` over a connection. One thread at a time reads
-//! frames; what a frame makes possible it does itself, after it has handed the reading
-//! to another thread. So calls run side by side, and each costs one wake-up.
+//! The driver's side: serves a `Driver` over a connection. Which thread reads and which
+//! one calls the driver is in `pool`; what has come for a call, in `stream`.
 
+mod pool;
 mod stream;
 
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
@@ -22,14 +21,11 @@ use crate::context::Context;
 use crate::driver::Driver;
 use crate::error::{Code, Error, Result};
 use crate::params::Params;
-use crate::runtime;
+use pool::{Next, Over, Pool};
 use stream::Stream;
 
 /// Makes the driver when the host has said its name and parameters.
 pub type Make<'m> = &'m dyn Fn(&str, &Context, &Params) -> Result<Arc<dyn Driver>>;
-
-/// More calls than this at once wait for each other.
-const MOST_THREADS: usize = 256;
 
 /// Serves the connection that a host left as descriptor 3, until it ends. `InvalidState`
 /// if nobody did.
@@ -80,8 +76,7 @@ pub fn serve(socket: OwnedFd, make: Make<'_>) -> Result<()> {
         window: hello.window,
         streams: Mutex::default(),
         spare: inlet.spare(),
-        pool: Mutex::new(Pool { inlet: Some(inlet), ..Pool::default() }),
-        changed: Condvar::new(),
+        pool: Pool::new(inlet),
     });
     server.clone().work();
     server.outcome()
@@ -142,87 +137,48 @@ struct Server {
     window: u32,
     streams: Mutex<HashMap<u32, Arc<Stream>>>,
     spare: Spare,
-    pool: Mutex<Pool>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Pool {
-    /// With whoever reads; `None`: somebody does.
-    inlet: Option<Inlet>,
-    threads: usize,
-    idle: usize,
-    /// Streams that have something to do and no thread.
-    ready: Vec<Arc<Stream>>,
-    /// Nothing more is read, and why.
-    over: Option<Over>,
-}
-
-#[derive(Clone)]
-enum Over {
-    /// The host has said good-bye: what runs is finished.
-    Goodbye,
-    Gone,
-    Fault(Fault),
+    pool: Pool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a thread of the pool does next.
-enum Next {
-    Read(Inlet),
-    Run(Arc<Stream>),
-    Leave,
-}
-
 impl Server {
     /// The life of a thread; that of the first one lasts until all is over.
     fn work(self: Arc<Server>) {
-        lock(&self.pool).threads += 1;
+        self.pool.enter();
+        let mut ran = None;
         loop {
-            match self.next() {
+            let stream = match self.pool.next(ran.is_some()) {
                 Next::Read(inlet) => {
-                    if let Some(stream) = self.read(inlet) {
-                        self.run(&stream);
-                    }
+                    let before = ran.filter(|_| self.input_waits());
+                    self.read(inlet, before)
                 }
-                Next::Run(stream) => self.run(&stream),
+                Next::Run(stream) => Some(stream),
                 Next::Leave => break,
-            }
+            };
+            ran = stream.map(|stream| self.run(&stream));
         }
-        lock(&self.pool).threads -= 1;
-        self.changed.notify_all();
+        self.pool.leave();
     }
 
-    /// A driver that panics fails one call.
-    fn run(self: &Arc<Server>, stream: &Stream) {
+    /// Gives the stream's number. A driver that panics fails one call.
+    fn run(self: &Arc<Server>, stream: &Stream) -> u32 {
         if catch_unwind(AssertUnwindSafe(|| stream.run(self))).is_err() {
             stream.lost(self);
         }
+        stream.id()
     }
 
-    fn next(&self) -> Next {
-        let mut pool = lock(&self.pool);
-        loop {
-            if let Some(stream) = pool.ready.pop() {
-                return Next::Run(stream);
-            }
-            if pool.over.is_some() {
-                return Next::Leave;
-            }
-            if let Some(inlet) = pool.inlet.take() {
-                return Next::Read(inlet);
-            }
-            pool.idle += 1;
-            pool = self.changed.wait(pool).unwrap_or_else(PoisonError::into_inner);
-            pool.idle -= 1;
-        }
+    fn input_waits(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Reads until a stream has something to do, and hands the reading on.
-    fn read(self: &Arc<Server>, mut inlet: Inlet) -> Option<Arc<Stream>> {
+    /// Reads until a stream has something to do that this thread is to run. `before`: the
+    /// stream that it ran while something came.
+    fn read(self: &Arc<Server>, mut inlet: Inlet, mut before: Option<u32>) -> Option<Arc<Stream>> {
         loop {
             let ready = match inlet.step(&self.socket) {
                 Ok(Step::Frame(header, body)) => self.take(header, body),
@@ -238,10 +194,12 @@ impl Server {
                 Ok(Some(stream)) => {
                     // With a small put came its content.
                     if let Err(over) = self.take_buffered(&mut inlet) {
+                        self.pool.queue(stream);
                         self.end(over);
-                        return Some(stream);
+                        return None;
                     }
-                    match self.hand_over(inlet, stream) {
+                    let contended = before.take().is_some_and(|id| id != stream.id());
+                    match self.pool.go_and_run(self, inlet, stream, contended) {
                         Ok(stream) => return Some(stream),
                         Err(back) => inlet = back,
                     }
@@ -259,33 +217,10 @@ impl Server {
     fn take_buffered(&self, inlet: &mut Inlet) -> std::result::Result<(), Over> {
         while let Some((header, body)) = inlet.buffered().map_err(Over::Fault)? {
             if let Some(stream) = self.take(header, body)? {
-                lock(&self.pool).ready.push(stream);
-                self.changed.notify_one();
+                self.pool.queue(stream);
             }
         }
         Ok(())
-    }
-
-    /// Finds another thread to read, so that this one can run the stream; gives the
-    /// inlet back if there is none, and the stream waits.
-    fn hand_over(
-        self: &Arc<Server>,
-        inlet: Inlet,
-        stream: Arc<Stream>,
-    ) -> std::result::Result<Arc<Stream>, Inlet> {
-        let mut pool = lock(&self.pool);
-        if pool.idle <= pool.ready.len() {
-            let server = self.clone();
-            let new = || runtime::spawn_thread("serve", move || server.work());
-            if pool.threads >= MOST_THREADS || new().is_err() {
-                pool.ready.push(stream);
-                return Err(inlet);
-            }
-        }
-        pool.inlet = Some(inlet);
-        drop(pool);
-        self.changed.notify_one();
-        Ok(stream)
     }
 
     /// Deals with a frame; gives a stream that nobody runs and that has something to do.
@@ -329,8 +264,7 @@ impl Server {
         if !matches!(over, Over::Goodbye) {
             lock(&self.streams).values().for_each(|stream| stream.cancel());
         }
-        lock(&self.pool).over = Some(over);
-        self.changed.notify_all();
+        self.pool.end(over);
     }
 
     /// Sends a frame. If the host is gone, whoever reads finds out.
@@ -343,26 +277,8 @@ impl Server {
         lock(&self.streams).remove(&id);
     }
 
-    /// After the end: waits for what runs if the host has said good-bye; else nobody
-    /// needs it, but it gets a moment to notice that it was cancelled.
     fn outcome(&self) -> Result<()> {
-        let mut pool = lock(&self.pool);
-        let over = pool.over.clone();
-        let patient = matches!(over, Some(Over::Goodbye));
-        while pool.threads > 0 {
-            if patient {
-                pool = self.changed.wait(pool).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let moment = Duration::from_millis(500);
-            let waited = self.changed.wait_timeout(pool, moment);
-            let (back, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            pool = back;
-            if timeout.timed_out() {
-                break;
-            }
-        }
-        drop(pool);
+        let over = self.pool.wait_for_end();
         // Readers and uploads end before their driver does.
         lock(&self.streams).clear();
         match over {

@@ -110,6 +110,10 @@ impl Stream {
         })
     }
 
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// Takes a frame; whether somebody must run the stream now, who is then the caller.
     pub fn take(&self, header: Header, body: Vec<u8>) -> std::result::Result<bool, Fault> {
         let mut inbox = lock(&self.inbox);
