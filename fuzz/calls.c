@@ -118,6 +118,7 @@ static void begin(unsigned how)
     sd_driver *driver = NULL;
     sd_cq *queue = NULL;
     drawn = 0;
+    ending = 0;
     if ((how & 3) == 1) { /* as in a process that has only begun */
         PROMISE(sd_runtime_shutdown(60000, NULL) == SD_OK);
         call_runtime_configure(&f);
@@ -145,15 +146,23 @@ static void begin(unsigned how)
 /* Nothing of ours is left, and nothing of the library's: the leak checker sees that. */
 static void end(unsigned how)
 {
+    stay_out();
     for (size_t i = 0; i < COUNT(table); i++)
         if (table[i].handle && table[i].kind == QUEUE && how & 128)
             drain(&table[i]);
-    for (size_t i = 0; i < COUNT(table); i++) {
-        void *handle = table[i].handle;
-        PROMISE(table[i].pins == 0);
-        table[i].handle = NULL;
-        if (handle)
-            free_handle(table[i].kind, handle);
+    /* Until its queue is freed, a slot that still runs may keep more. */
+    for (int freed = 1; freed;) {
+        freed = 0;
+        for (size_t i = 0; i < COUNT(table); i++) {
+            pthread_mutex_lock(&table_lock);
+            struct live last = table[i];
+            table[i].handle = NULL;
+            pthread_mutex_unlock(&table_lock);
+            PROMISE(last.pins == 0);
+            if (last.handle)
+                free_handle(last.kind, last.handle);
+            freed |= last.handle != NULL;
+        }
     }
     for (size_t i = 0; i < COUNT(submissions); i++)
         PROMISE(submissions[i].state == UNUSED);

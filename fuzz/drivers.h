@@ -80,13 +80,24 @@ static sd_error *any_error(void)
     leave_frame(&f);
     return error;
 }
+/* Calls that are made from callbacks now; none begins once a run is ending. */
+static int going_back, ending;
+
 static void go_back_in(void)
 {
-    if (draw() < 160 || inside >= 3)
-        return;
-    inside++;
-    call_back();
-    inside--;
+    __atomic_add_fetch(&going_back, 1, __ATOMIC_SEQ_CST);
+    if (draw() >= 160 && inside < 3 && !__atomic_load_n(&ending, __ATOMIC_SEQ_CST)) {
+        inside++;
+        call_back();
+        inside--;
+    }
+    __atomic_sub_fetch(&going_back, 1, __ATOMIC_SEQ_CST);
+}
+static void stay_out(void)
+{
+    __atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&going_back, __ATOMIC_SEQ_CST))
+        sched_yield();
 }
 
 /* ---- callbacks ---- */
