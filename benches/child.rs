@@ -1,14 +1,20 @@
-//! What a driver in a process of its own costs beside the same driver in this one:
-//! CPU of both sides together for small calls, GiB/s for streams of 256 KiB pieces.
-//! `cargo bench --bench child` prints the rows of README's table.
+//! What a driver in a process of its own costs beside the same driver in this one, and
+//! beside a bare socket to another process: CPU of both sides together for small calls,
+//! GiB/s for streams of 256 KiB pieces. `cargo bench --bench child` prints the rows of
+//! README's table.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use storagedriver::base::Base;
 use storagedriver::child::ChildDriver;
@@ -23,9 +29,12 @@ const PIECE: usize = 256 << 10;
 const STREAM: usize = 1 << 30;
 
 /// What is measured.
-type Work<'w> = &'w dyn Fn(&dyn Driver);
+type Work<'w> = &'w (dyn Fn(&dyn Driver) + Sync);
 
 fn main() {
+    if let Some(answer) = std::env::args().find_map(|a| a.strip_prefix("--floor=")?.parse().ok()) {
+        return other_side(answer);
+    }
     // `cargo test --benches` only wants to know that it starts.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
@@ -38,13 +47,17 @@ fn main() {
     let all = sched_getaffinity(None).unwrap();
     let mut first = CpuSet::new();
     first.set((0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap());
-    let (here, pid_here) = start(&program, &first);
-    let (child, pid) = start(&program, &all);
+    let (here, pid_here) = on(&first, || start(&program));
+    let (child, pid) = start(&program);
     let own = factory::create("inmemory", &ctx, &Params::new()).unwrap();
-    println!(
-        "| work | in a process of its own: CPU of both, on one CPU and on all | wall, on all | here: CPU |"
-    );
-    println!("|---|---|---|---|");
+    println!("| work | CPU of both, on one CPU | on all | wall, on all | here: CPU |");
+    println!("|---|---|---|---|---|");
+    let each = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6 / f64::from(CALLS));
+    let row = |name, one: Cost, all: Cost, own: String| {
+        println!("| {name} | {} | {} | {} | {own} |", each(one.cpu), each(all.cpu), each(all.wall));
+    };
+    let one = on(&first, || ping_pong());
+    row("a bare socket, 100 bytes to and fro", one, ping_pong(), String::new());
     let content = vec![7; 4096];
     for driver in [&here as &dyn Driver, &child, &*own] {
         driver.put_content(&ctx, "/a/b", &content).unwrap();
@@ -56,40 +69,98 @@ fn main() {
     ];
     for (name, work) in small {
         let run = |driver: &dyn Driver, pid| best(pid, || (0..CALLS).for_each(|_| work(driver)));
-        sched_setaffinity(None, &first).unwrap();
-        let (_, one) = run(&here, pid_here);
-        sched_setaffinity(None, &all).unwrap();
-        let ((wall, cpu), (_, own)) = (run(&child, pid), run(&*own, pid));
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(CALLS);
-        println!(
-            "| {name} | {:.1} us, {:.1} us | {:.1} us | {:.2} us |",
-            each(one),
-            each(cpu),
-            each(wall),
-            each(own)
-        );
+        let one = on(&first, || run(&here, pid_here));
+        row(name, one, run(&child, pid), each(run(&*own, pid).cpu));
     }
-    let streams: [(&str, Work); 2] =
-        [("write of 1 GiB in 256 KiB", &|d| write(d)), ("read of 1 GiB in 256 KiB", &|d| read(d))];
+    println!("\n| work | CPU of both | GiB/s | here: CPU |\n|---|---|---|---|");
+    let row = |name, cost: Cost, own: String| {
+        let rate = STREAM as f64 / cost.wall.as_secs_f64() / (1u64 << 30) as f64;
+        println!("| {name} | {:.2} s | {rate:.1} | {own} |", cost.cpu.as_secs_f64());
+    };
+    row("1 GiB through a bare socket in 256 KiB", flow(), String::new());
+    let streams: [(&str, Work); 2] = [("write", &|d| write(d)), ("read", &|d| read(d))];
     for (name, work) in streams {
-        let run = |driver: &dyn Driver| best(pid, || work(driver));
-        let ((wall, cpu), (_, own)) = (run(&child), run(&*own));
-        let rate = |time: Duration| STREAM as f64 / time.as_secs_f64() / (1u64 << 30) as f64;
-        println!(
-            "| {name} | {:.2} s | {:.1} GiB/s | {:.2} s |",
-            cpu.as_secs_f64(),
-            rate(wall),
-            own.as_secs_f64()
-        );
+        let cost = best(pid, || work(&child));
+        // Not the first thread, whose memory stays when it is freed: the other process
+        // does not have that advantage.
+        let own = std::thread::scope(|scope| scope.spawn(|| best(pid, || work(&*own))).join());
+        row(name, cost, format!("{:.2} s", own.unwrap().cpu.as_secs_f64()));
     }
 }
 
-/// A driver in a process of its own, and the process, which stays on these CPUs.
-fn start(program: &Path, cpus: &CpuSet) -> (Base, i32) {
+/// With this thread on these CPUs, and whatever it starts.
+fn on<T>(cpus: &CpuSet, work: impl FnOnce() -> T) -> T {
     let before = sched_getaffinity(None).unwrap();
     sched_setaffinity(None, cpus).unwrap();
-    let child = ChildDriver::create("inmemory", program, &Context::none(), &Params::new());
+    let done = work();
     sched_setaffinity(None, &before).unwrap();
+    done
+}
+
+// ---- the floor: a socket and nothing else ----
+
+/// The size of a message to and fro.
+const WORD: usize = 100;
+
+/// Takes `every` bytes and answers with a word, until nothing more comes.
+fn other_side(every: usize) {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let mut socket = UnixStream::from(socket);
+    let mut buf = vec![0; PIECE.min(every)];
+    let mut taken = 0;
+    while let Ok(count @ 1..) = socket.read(&mut buf) {
+        taken += count;
+        if taken >= every {
+            taken -= every;
+            socket.write_all(&[7; WORD]).unwrap();
+        }
+    }
+}
+
+/// A process on the other side of a socket with the buffers that a driver's has.
+fn bare(every: usize) -> (UnixStream, Child) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    set_socket_send_buffer_size(&ours, 1 << 20).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let child = Command::new(program)
+        .arg(format!("--floor={every}"))
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .spawn();
+    (ours, child.unwrap())
+}
+
+fn bare_cost(every: usize, work: impl Fn(&mut &UnixStream)) -> Cost {
+    let (socket, mut child) = bare(every);
+    let cost = best(child.id() as i32, || {
+        work(&mut &socket);
+    });
+    drop(socket);
+    child.wait().unwrap();
+    cost
+}
+
+fn ping_pong() -> Cost {
+    bare_cost(WORD, |socket| {
+        let mut word = [7; WORD];
+        for _ in 0..CALLS {
+            socket.write_all(&word).unwrap();
+            socket.read_exact(&mut word).unwrap();
+        }
+    })
+}
+
+fn flow() -> Cost {
+    let piece = vec![7; PIECE];
+    bare_cost(STREAM, |socket| {
+        (0..STREAM / PIECE).for_each(|_| socket.write_all(&piece).unwrap());
+        socket.read_exact(&mut [0; WORD]).unwrap();
+    })
+}
+
+// ---- a driver in a process of its own ----
+
+fn start(program: &Path) -> (Base, i32) {
+    let child = ChildDriver::create("inmemory", program, &Context::none(), &Params::new());
     let child = child.unwrap();
     let pid = child.process_id().unwrap();
     (Base::new(Arc::new(child)), pid)
@@ -119,14 +190,20 @@ fn read(driver: &dyn Driver) {
     assert_eq!(total, STREAM);
 }
 
-/// The shortest of some rounds: wall, and CPU of this process and the driver's.
-fn best(pid: i32, work: impl Fn()) -> (Duration, Duration) {
+struct Cost {
+    wall: Duration,
+    /// Of this process and the other one.
+    cpu: Duration,
+}
+
+/// The cheapest of some rounds.
+fn best(pid: i32, work: impl Fn()) -> Cost {
     let rounds = (0..ROUNDS).map(|_| {
-        let (started, cpu) = (Instant::now(), cpu(pid));
+        let (started, before) = (Instant::now(), cpu(pid));
         work();
-        (started.elapsed(), self::cpu(pid) - cpu)
+        Cost { wall: started.elapsed(), cpu: cpu(pid) - before }
     });
-    rounds.min_by_key(|(_, cpu)| *cpu).unwrap()
+    rounds.min_by_key(|cost| cost.cpu).unwrap()
 }
 
 fn cpu(pid: i32) -> Duration {

@@ -1,15 +1,16 @@
 //! A driver in another process as a `Driver`: each verb is one request.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::frame::Kind;
 use super::handles::{ChildReader, ChildWalker, ChildWriter};
 use super::message::{self, Operations, Request};
+use super::restart::{Recipe, Sessions};
 use super::session::Session;
 use super::stream::Stream;
 use super::table::Expect;
@@ -23,11 +24,6 @@ use crate::params::Params;
 use crate::runtime::Birth;
 
 const PATIENCE_MS: u64 = 10_000;
-/// Between two starts of a program that keeps dying: at first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// One that lived as long as this has not failed at once.
-const LONG_LIFE: Duration = Duration::from_secs(30);
 /// No directory has a listing of so many bytes.
 const MOST_LISTED: usize = 1 << 30;
 /// A put up to this size goes out with its request.
@@ -81,25 +77,7 @@ pub struct ChildDriver {
     capabilities: Capabilities,
     operations: Operations,
     max_concurrency: Option<usize>,
-    restart: Option<Restart>,
-    current: Mutex<Current>,
-}
-
-/// How to start the program again.
-struct Restart {
-    asked_name: String,
-    program: PathBuf,
-    argument: Option<String>,
-    params: Params,
-    patience: Duration,
-}
-
-struct Current {
-    session: Arc<Session>,
-    started: Instant,
-    /// The last start succeeded.
-    lived: bool,
-    pause: Duration,
+    sessions: Sessions,
 }
 
 impl ChildDriver {
@@ -111,17 +89,16 @@ impl ChildDriver {
         params: &Params,
     ) -> Result<ChildDriver> {
         let (settings, params) = Settings::take(params)?;
-        let argument = settings.argument.then(|| argument(&params));
-        let patience = settings.patience;
-        let session = Session::start(name, program, argument.clone(), ctx, &params, patience)?;
-        let restart = settings.restart.then(|| Restart {
+        let recipe = Recipe {
             asked_name: name.to_string(),
             program: program.to_path_buf(),
-            argument,
+            argument: settings.argument.then(|| argument(&params)),
             params,
-            patience,
-        });
-        Ok(ChildDriver::new(name, session, restart))
+            patience: settings.patience,
+        };
+        let session = recipe.start(ctx)?;
+        let recipe = settings.restart.then_some(recipe);
+        Ok(ChildDriver::new(name, session, recipe))
     }
 
     /// A driver over a connection that somebody else made: `socket` is one end of a
@@ -137,7 +114,7 @@ impl ChildDriver {
         Ok(ChildDriver::new(name, session, None))
     }
 
-    fn new(name: &str, session: Session, restart: Option<Restart>) -> ChildDriver {
+    fn new(name: &str, session: Session, recipe: Option<Recipe>) -> ChildDriver {
         let hello = &session.hello;
         let own = hello.driver.as_deref().filter(|own| {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -149,20 +126,13 @@ impl ChildDriver {
             capabilities: hello.capabilities,
             operations: hello.operations,
             max_concurrency: hello.max_concurrency,
-            restart,
-            current: Mutex::new(Current {
-                session: Arc::new(session),
-                started: Instant::now(),
-                lived: true,
-                pause: Duration::ZERO,
-            }),
+            sessions: Sessions::new(session, recipe),
         }
     }
 
     /// The number of the process; `None` over a connection that somebody else made.
     pub fn process_id(&self) -> Option<i32> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.session.link.process().map(|process| process.pid())
+        self.sessions.last().link.process().map(|process| process.pid())
     }
 
     /// Whether the process answers, whatever its store does.
@@ -170,47 +140,9 @@ impl ChildDriver {
         self.session(ctx)?.link.ping(ctx)
     }
 
-    /// The connection for a new call; after a death, a new one where that is wanted.
     fn session(&self, ctx: &Context) -> Result<Arc<Session>> {
         self.birth.same_process()?;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(dead) = current.session.link.death_by_now(ctx) else {
-            return Ok(current.session.clone());
-        };
-        let Some(restart) = &self.restart else { return Err(dead) };
-        let life = current.started.elapsed();
-        if current.lived && life > LONG_LIFE {
-            current.pause = Duration::ZERO;
-        }
-        if let Some(left) = current.pause.checked_sub(life).filter(|left| !left.is_zero()) {
-            return Err(dead.with_retryable(true).with_retry_after(left));
-        }
-        // Under the lock: the others want the same.
-        let before = current.pause;
-        current.pause = (current.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        (current.started, current.lived) = (Instant::now(), false);
-        let started = Session::start(
-            &restart.asked_name,
-            &restart.program,
-            restart.argument.clone(),
-            ctx,
-            &restart.params,
-            restart.patience,
-        );
-        if started.is_err() && ctx.status().is_err() {
-            // The caller's hurry says nothing of the program.
-            current.pause = before;
-        }
-        let session = started?;
-        if session.hello.capabilities != self.capabilities
-            || session.hello.operations != self.operations
-        {
-            let detail = "the driver's process came back with other capabilities";
-            return Err(Error::new(Code::DriverDied, detail));
-        }
-        current.lived = true;
-        current.session = Arc::new(session);
-        Ok(current.session.clone())
+        self.sessions.current(ctx)
     }
 
     /// One request with one answer.

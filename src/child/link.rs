@@ -80,9 +80,12 @@ impl Link {
     }
 
     /// The same, also if the process has ended and nobody has had to do with it since.
-    pub fn death_by_now(&self, ctx: &Context) -> Option<Error> {
+    pub fn death_by_now(&self, ctx: &Context) -> Result<Option<Error>> {
         let ended = self.process.as_ref().is_some_and(|process| process.has_ended());
-        self.death().or_else(|| ended.then(|| self.wait_for_death(ctx)))
+        match self.death() {
+            None if ended => self.wait_for_death(ctx).map(Some),
+            death => Ok(death),
+        }
     }
 
     pub fn open(&self, expect: Expect) -> Result<u32> {
@@ -333,7 +336,7 @@ impl Link {
             // The rest goes out with whatever is sent next; the answer is another matter.
             Err(Some(_)) if *begun => Ok(()),
             Err(Some(error)) => Err(error),
-            Err(None) => Err(self.wait_for_death(ctx)),
+            Err(None) => Err(self.wait_for_death(ctx).unwrap_or_else(|error| error)),
         }
     }
 
@@ -376,21 +379,18 @@ impl Link {
     }
 
     /// After a send that found nobody: what became of the driver.
-    fn wait_for_death(&self, ctx: &Context) -> Error {
+    fn wait_for_death(&self, ctx: &Context) -> Result<Error> {
         loop {
             if let Some(dead) = self.death() {
-                return dead;
+                return Ok(dead);
             }
-            let step = if self.try_to_lead() {
+            if self.try_to_lead() {
                 let outcome = self.lead(ctx, |link| link.death().is_some());
                 self.stop_leading();
-                outcome
+                outcome?;
             } else {
                 std::thread::sleep(SHORT_GLANCE);
-                ctx.status()
-            };
-            if let Err(error) = step {
-                return error;
+                ctx.status()?;
             }
         }
     }

@@ -14,6 +14,7 @@ mod lookup;
 pub mod message;
 mod outlet;
 mod process;
+mod restart;
 mod server;
 mod session;
 mod stream;

@@ -1,7 +1,7 @@
 //! What goes out, frame by frame: a frame that has begun is finished before another
 //! begins, whoever began it and whether it still waits.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,9 @@ pub struct Outlet(Mutex<State>);
 struct State {
     /// Somebody is in the middle of a frame.
     busy: bool,
-    waiting: VecDeque<Waker>,
+    /// In the order in which they came.
+    waiting: BTreeMap<u64, Waker>,
+    tickets: u64,
     /// To be sent before anything else: the rest of a frame, and small ones.
     pending: Vec<u8>,
 }
@@ -55,23 +57,28 @@ impl Outlet {
 
     /// Waits until nobody is in the middle of a frame.
     fn turn<'o>(&'o self, socket: &'o OwnedFd, ctx: &Context) -> Result<Turn<'o>> {
-        let mut state = self.lock();
-        if !state.busy {
-            state.busy = true;
+        if self.lock().take() {
             return Ok(Turn(self, socket));
         }
-        drop(state);
-        ctx.wait(|waker| {
+        let mut ticket = None;
+        let turn = ctx.wait(|waker| {
             let mut state = self.lock();
-            if !state.busy {
-                state.busy = true;
+            if state.take() {
                 return Poll::Ready(Turn(self, socket));
             }
-            if !state.waiting.iter().any(|other| other.will_wake(waker)) {
-                state.waiting.push_back(waker.clone());
-            }
+            let ticket = *ticket.get_or_insert_with(|| state.new_ticket());
+            state.waiting.insert(ticket, waker.clone());
             Poll::Pending
-        })
+        });
+        let mut state = self.lock();
+        ticket.map(|ticket| state.waiting.remove(&ticket));
+        // It may be the one that was woken.
+        let next = if turn.is_err() && !state.busy { state.waiting.pop_first() } else { None };
+        drop(state);
+        if let Some((_, waker)) = next {
+            waker.wake();
+        }
+        turn
     }
 
     /// Sends a small frame now if that needs no wait, else with the next one. Gives how
@@ -90,6 +97,16 @@ impl Outlet {
 }
 
 impl State {
+    /// Whether the turn was free, and now is the caller's.
+    fn take(&mut self) -> bool {
+        !std::mem::replace(&mut self.busy, true)
+    }
+
+    fn new_ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
     fn try_pending(&mut self, socket: &OwnedFd) {
         if !self.busy
             && !self.pending.is_empty()
@@ -164,9 +181,11 @@ impl Drop for Turn<'_> {
         let mut state = self.0.lock();
         state.busy = false;
         state.try_pending(self.1);
-        let waiting = std::mem::take(&mut state.waiting);
+        let next = state.waiting.pop_first();
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        if let Some((_, waker)) = next {
+            waker.wake();
+        }
     }
 }
 

@@ -366,6 +366,35 @@ fn a_process_is_started_again_for_the_next_call_where_that_is_wanted() {
 }
 
 #[test]
+fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
+    let programs = program::driver_programs(&["inmemory"]);
+    let real = programs.path().join("registry-storage-inmemory");
+    let folder = tempfile::tempdir().unwrap();
+    // The second one takes its time.
+    let text = format!(
+        "cd {}; [ -e again ] && {{ touch begun; sleep 3; touch late; }}; touch again\nexec {}",
+        folder.path().display(),
+        real.display()
+    );
+    let script = shell_program(folder.path(), &text);
+    let params = Params::from_json(r#"{"processrestart":true}"#).unwrap();
+    let driver = ChildDriver::create("inmemory", &script, &Context::none(), &params).unwrap();
+    signal(&driver, Signal::KILL);
+    let is_there = |name: &str| folder.path().join(name).exists();
+    std::thread::scope(|scope| {
+        let patient = || wait_for("an answer", || driver.list(&Context::none(), "/").is_ok());
+        scope.spawn(patient);
+        wait_for("the second process", || is_there("begun"));
+        for _ in 0..4 {
+            let error = driver.list(&timeout(100), "/").unwrap_err();
+            assert_eq!(error.code(), Code::Deadline, "{error}");
+        }
+        assert!(!is_there("late"));
+        scope.spawn(patient);
+    });
+}
+
+#[test]
 fn what_it_prints_goes_to_the_log() {
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = lines.clone();

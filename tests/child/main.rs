@@ -1,6 +1,8 @@
 //! Drivers in a process of their own: what happens when things go wrong, and what goes
 //! on side by side.
 
+#[path = "../common/remote_driver.rs"]
+mod remote_driver;
 #[path = "../common/served.rs"]
 mod served;
 #[path = "../support/mod.rs"]
@@ -13,3 +15,5 @@ mod life;
 mod python;
 mod scripted;
 mod streams;
+mod turns;
+mod wire;

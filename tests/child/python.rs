@@ -1,20 +1,18 @@
 //! The example in Python with a host that a test plays: what it must not believe.
 
-use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use storagedriver::child::frame::{HEADER, Header, Kind, WINDOW};
+use storagedriver::child::frame::{Header, Kind, WINDOW};
 use tempfile::TempDir;
 
 use crate::served;
+use crate::wire::Wire;
 
 struct Python {
-    socket: UnixStream,
+    wire: Wire,
     program: Child,
     folder: TempDir,
 }
@@ -29,38 +27,23 @@ impl Python {
             .stdin(theirs)
             .spawn()
             .unwrap();
-        let socket = UnixStream::from(ours);
-        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut python = Python { socket, program, folder: tempfile::tempdir().unwrap() };
+        let mut python =
+            Python { wire: Wire::new(ours), program, folder: tempfile::tempdir().unwrap() };
         let hello = json!({"protocol": [1, 0], "driver": "pydir", "window": WINDOW,
             "parameters": {"rootdirectory": python.folder.path()}});
-        python.send(Kind::Hello, 0, false, hello.to_string().as_bytes());
-        assert_eq!(python.read().0.kind, Kind::Hello);
+        python.wire.send(Kind::Hello, 0, false, hello.to_string().as_bytes());
+        assert_eq!(python.wire.read().0.kind, Kind::Hello);
         python
-    }
-
-    fn send(&mut self, kind: Kind, stream: u32, end: bool, body: &[u8]) {
-        let header = Header::new(kind, stream, body.len()).ending(end);
-        self.socket.write_all(&[&header.encode(), body].concat()).unwrap();
     }
 
     fn ask_to_put(&mut self, length: usize) {
         let request = json!({"op": "put_content", "path": "/a", "length": length});
-        self.send(Kind::Request, 1, false, request.to_string().as_bytes());
-    }
-
-    fn read(&mut self) -> (Header, Vec<u8>) {
-        let mut header = [0; HEADER];
-        self.socket.read_exact(&mut header).unwrap();
-        let header = Header::decode(&header).unwrap();
-        let mut body = vec![0; header.length as usize];
-        self.socket.read_exact(&mut body).unwrap();
-        (header, body)
+        self.wire.send(Kind::Request, 1, false, request.to_string().as_bytes());
     }
 
     /// The host dies; what the driver has left behind.
     fn hang_up(mut self) -> Vec<String> {
-        drop(self.socket);
+        drop(self.wire);
         self.program.wait().unwrap();
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -72,7 +55,7 @@ fn a_host_that_dies_in_the_last_piece_of_a_put_leaves_no_torn_file() {
     let mut python = Python::start();
     python.ask_to_put(1000);
     let half = [&Header::new(Kind::Data, 1, 1000).ending(true).encode()[..], &[7; 500]].concat();
-    python.socket.write_all(&half).unwrap();
+    python.wire.send_bytes(&half);
     let left = python.hang_up();
     assert!(!left.contains(&"a".to_string()), "{left:?}");
 }
@@ -81,9 +64,9 @@ fn a_host_that_dies_in_the_last_piece_of_a_put_leaves_no_torn_file() {
 fn a_put_of_another_length_does_not_happen_in_python_either() {
     let mut python = Python::start();
     python.ask_to_put(1000);
-    python.send(Kind::Data, 1, true, &[7; 500]);
+    python.wire.send(Kind::Data, 1, true, &[7; 500]);
     let answer = loop {
-        let (header, body) = python.read();
+        let (header, body) = python.wire.read();
         if header.kind != Kind::Credit {
             assert_eq!((header.kind, header.end), (Kind::Error, true));
             break serde_json::from_slice::<Value>(&body).unwrap();

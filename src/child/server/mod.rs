@@ -147,10 +147,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Server {
     /// The life of a thread; that of the first one lasts until all is over.
     fn work(self: Arc<Server>) {
-        self.pool.enter();
         let mut ran = None;
         loop {
-            let stream = match self.pool.next(ran.is_some()) {
+            let stream = match self.pool.next(&self, ran.is_some()) {
                 Next::Read(inlet) => {
                     let before = ran.filter(|_| self.input_waits());
                     self.read(inlet, before)

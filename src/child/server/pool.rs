@@ -75,7 +75,8 @@ pub enum Next {
 
 impl Pool {
     pub fn new(inlet: Inlet) -> Pool {
-        let state = State { inlet: Some(inlet), ..State::default() };
+        // The one that serves.
+        let state = State { inlet: Some(inlet), threads: 1, ..State::default() };
         Pool { state: Mutex::new(state), changed: Condvar::new(), bell: Condvar::new() }
     }
 
@@ -83,23 +84,24 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn enter(&self) {
-        self.lock().threads += 1;
-    }
-
+    /// The end of a thread.
     pub fn leave(&self) {
         self.lock().threads -= 1;
         self.changed.notify_all();
     }
 
     /// `ran`: the caller has just run a stream.
-    pub fn next(&self, ran: bool) -> Next {
+    pub fn next(&self, server: &Arc<Server>, ran: bool) -> Next {
         let mut state = self.lock();
         state.running -= usize::from(ran);
         let mut back = true;
         loop {
             if let Some(stream) = state.ready.pop() {
                 state.running += 1;
+                // That one may take long; somebody else for the rest.
+                if (state.offered || !state.ready.is_empty()) && state.has_thread(server) {
+                    self.changed.notify_one();
+                }
                 return Next::Run(stream);
             }
             if state.over.is_some() {
@@ -169,6 +171,7 @@ impl Pool {
                 if runtime::spawn_thread("serve-watch", watch).is_err() {
                     return false;
                 }
+                state.threads += 1;
             }
         }
         state.watch = Watch::Awake;
@@ -177,7 +180,6 @@ impl Pool {
 
     /// The life of the thread that watches.
     fn watch(&self, server: &Arc<Server>) {
-        self.enter();
         let mut state = self.lock();
         let (mut seen, mut still) = (state.left, 0);
         while state.over.is_none() {
@@ -233,11 +235,14 @@ impl Pool {
 
 impl State {
     /// Whether a thread is free, or can be made, to take what is offered.
-    fn has_thread(&self, server: &Arc<Server>) -> bool {
+    fn has_thread(&mut self, server: &Arc<Server>) -> bool {
         if self.idle > self.ready.len() {
             return true;
         }
         let server = server.clone();
-        self.threads < MOST_THREADS && runtime::spawn_thread("serve", move || server.work()).is_ok()
+        let started = self.threads < MOST_THREADS
+            && runtime::spawn_thread("serve", move || server.work()).is_ok();
+        self.threads += usize::from(started);
+        started
     }
 }
