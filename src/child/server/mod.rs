@@ -1,6 +1,7 @@
 //! The driver's side: serves a `Driver` over a connection. Which thread reads and which
 //! one calls the driver is in `pool`; what has come for a call, in `stream`.
 
+mod open;
 mod pool;
 mod stream;
 

@@ -10,16 +10,15 @@ use serde_json::{Value, json};
 use super::super::frame::{Fault, Header, Kind, PIECE, UPLOAD_WINDOW};
 use super::super::message::{self, Object};
 use super::Server;
+use super::open::{ANSWER, Upload, Walk};
 use crate::context::Context;
-use crate::driver::{FileInfo, Reader, RedirectRequest, WalkOptions, Walker, Writer};
+use crate::driver::{FileInfo, Reader, RedirectRequest, WalkOptions};
 use crate::error::{Code, Error, Result};
+use crate::names::Names;
 use crate::path;
 
 /// Credit is given back in pieces of this size: seldom, and while the host has some.
 const CREDIT: usize = UPLOAD_WINDOW as usize / 4;
-/// A list is cut into answers of about this size.
-const ANSWER: usize = 128 << 10;
-const MOST_ENTRIES: u64 = 10_000;
 
 pub struct Stream {
     id: u32,
@@ -69,22 +68,6 @@ enum Work {
     Write(Upload),
     Walk(Walk),
     Ended,
-}
-
-struct Upload {
-    writer: Box<dyn Writer>,
-    /// What came and was not given back as credit.
-    owed: usize,
-    failed: Option<Error>,
-    /// What the host thinks the upload has.
-    received: u64,
-}
-
-struct Walk {
-    walker: Box<dyn Walker>,
-    last: Option<String>,
-    /// Met after a part of a page, which comes first.
-    failed: Option<Error>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -367,8 +350,7 @@ impl Stream {
                 let append = message::truth(object, "append");
                 driver.writer(&kept, path, append).map(|writer| {
                     let size = writer.size();
-                    let upload = Upload { writer, owed: 0, failed: None, received: size };
-                    (Work::Write(upload), json!({ "size": size }))
+                    (Work::Write(Upload::new(writer)), json!({ "size": size }))
                 })
             }
             _ => {
@@ -380,9 +362,7 @@ impl Stream {
                 let walker = walker.and_then(|walker| {
                     walker.ok_or_else(|| Error::unsupported("the driver has no walk"))
                 });
-                walker.map(|walker| {
-                    (Work::Walk(Walk { walker, last: None, failed: None }), json!({}))
-                })
+                walker.map(|walker| (Work::Walk(Walk::new(walker)), json!({})))
             }
         };
         kept.set_timeout(Duration::MAX);
@@ -400,44 +380,46 @@ impl Stream {
         }
     }
 
-    fn list(&self, server: &Server, names: Result<crate::names::Names>, directory: &str) {
-        let names = match names {
-            Ok(names) => names,
-            Err(error) => return self.fail(server, &error, true),
-        };
-        let mut page = Vec::new();
-        let mut size = 0;
-        for name in names.iter() {
-            let name = path::below(name, directory).unwrap_or(name);
-            size += name.len() + 3;
-            page.push(Value::from(name));
-            if size > ANSWER {
-                self.reply(server, &json!({ "names": std::mem::take(&mut page) }), false);
-                size = 0;
+    fn list(&self, server: &Server, names: Result<Names>, directory: &str) {
+        match names {
+            Ok(names) => {
+                let values = names.iter().map(|name| {
+                    let name = path::below(name, directory).unwrap_or(name);
+                    (Value::from(name), name.len() + 3)
+                });
+                self.pages(server, "names", values);
             }
+            Err(error) => self.fail(server, &error, true),
         }
-        self.reply(server, &json!({ "names": page }), true);
     }
 
     fn entries(&self, server: &Server, entries: Result<Vec<FileInfo>>) {
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(error) => return self.fail(server, &error, true),
-        };
-        let mut page = Vec::new();
-        let mut size = 0;
-        for info in &entries {
-            let mut entry = message::info_value(info);
-            let name = path::name(&info.path);
-            entry.insert("name".to_string(), name.into());
-            size += name.len() + 80;
-            page.push(Value::from(entry));
+        match entries {
+            Ok(entries) => {
+                let values = entries.iter().map(|info| {
+                    let mut entry = message::info_value(info);
+                    let name = path::name(&info.path);
+                    entry.insert("name".to_string(), name.into());
+                    (Value::from(entry), name.len() + 80)
+                });
+                self.pages(server, "entries", values);
+            }
+            Err(error) => self.fail(server, &error, true),
+        }
+    }
+
+    /// Several answers, the last one with the end, of values and about their sizes.
+    fn pages(&self, server: &Server, key: &str, values: impl Iterator<Item = (Value, usize)>) {
+        let (mut page, mut size) = (Vec::new(), 0);
+        for (value, more) in values {
+            size += more;
+            page.push(value);
             if size > ANSWER {
-                self.reply(server, &json!({ "entries": std::mem::take(&mut page) }), false);
+                self.reply(server, &json!({ key: std::mem::take(&mut page) }), false);
                 size = 0;
             }
         }
-        self.reply(server, &json!({ "entries": page }), true);
+        self.reply(server, &json!({ key: page }), true);
     }
 
     // ---- contents ----
@@ -463,7 +445,7 @@ impl Stream {
                 self.put(server, work);
             }
             Work::Write(upload) => {
-                upload.take(self, server, &body);
+                upload.take(server, self.id, &body);
                 if upload.owed >= CREDIT {
                     self.give_credit(server, std::mem::take(&mut upload.owed));
                 }
@@ -547,87 +529,5 @@ impl Stream {
 impl Inbox {
     fn has_work(&self) -> bool {
         !self.events.is_empty() || (self.pumping && self.credit > 0)
-    }
-}
-
-impl Upload {
-    fn take(&mut self, stream: &Stream, server: &Server, body: &[u8]) {
-        self.received += body.len() as u64;
-        self.owed += body.len();
-        if self.failed.is_some() || body.is_empty() {
-            return;
-        }
-        if let Err(error) = self.writer.write(body) {
-            server.send(Header::new(Kind::Broken, stream.id, 0), &message::error_body(&error));
-            self.failed = Some(error);
-        }
-    }
-
-    fn finish(&mut self, object: &Object, ctx: &Context) -> Result<u64> {
-        let op = message::text(object, "op").unwrap_or_default();
-        let size = message::number(object, "size");
-        if op != "cancel" && size.is_some_and(|size| size != self.received) {
-            return Err(Error::new(Code::Corrupt, "the upload has another size than it should"));
-        }
-        match (op, &self.failed) {
-            ("commit", Some(failed)) => return Err(failed.clone()),
-            ("commit", None) => self.writer.commit(ctx)?,
-            ("cancel", _) => self.writer.cancel(ctx)?,
-            ("close", _) => self.writer.close(ctx)?,
-            _ => return Err(Error::unsupported("no such operation")),
-        }
-        Ok(self.writer.size())
-    }
-}
-
-impl Walk {
-    fn page(&mut self, object: &Object, ctx: &Context) -> Result<(Vec<Value>, bool)> {
-        if message::text(object, "op") != Some("next") {
-            return Err(Error::unsupported("no such operation"));
-        }
-        let limit = message::number(object, "limit").unwrap_or(1).clamp(1, MOST_ENTRIES);
-        let skip = message::text(object, "skip");
-        if skip.is_some() && self.last.as_deref() == skip {
-            self.walker.skip_dir();
-        }
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        let mut page = Vec::new();
-        let mut size = 0;
-        while (page.len() as u64) < limit && size < ANSWER {
-            if !page.is_empty() && ctx.status().is_err() {
-                break;
-            }
-            let info = match self.step(skip) {
-                Ok(Some(info)) => info,
-                Ok(None) => return Ok((page, true)),
-                Err(error) if page.is_empty() => return Err(error),
-                Err(error) => {
-                    self.failed = Some(error);
-                    break;
-                }
-            };
-            let mut entry = message::info_value(&info);
-            entry.insert("path".to_string(), info.path.as_str().into());
-            size += info.path.len() + 80;
-            page.push(Value::from(entry));
-            self.last = Some(info.path);
-        }
-        Ok((page, false))
-    }
-
-    /// The next entry that is not to be left out.
-    fn step(&mut self, skip: Option<&str>) -> Result<Option<FileInfo>> {
-        loop {
-            let info = self.walker.next()?;
-            match (&info, skip) {
-                (Some(info), Some(skip)) if path::below(&info.path, skip).is_some() => {
-                    // No need to look what is further below.
-                    self.walker.skip_dir();
-                }
-                _ => return Ok(info),
-            }
-        }
     }
 }
