@@ -216,8 +216,6 @@ impl Reader for Null {
 
 impl Writer for Null {
     fn write(&mut self, data: &[u8]) -> Result<()> {
-        // Looked at, as by a store that makes a checksum.
-        assert!(data.iter().all(|byte| *byte == 7));
         self.0 += data.len();
         Ok(())
     }
