@@ -123,6 +123,23 @@ fn contents_that_were_not_allowed_end_the_connection() {
 }
 
 #[test]
+fn a_driver_that_goes_with_something_unread_is_dead_to_who_sends_next() {
+    let (driver, gone) = script(|side| {
+        side.request();
+        // Meanwhile comes what it does not read: that the call was given up.
+        std::thread::sleep(Duration::from_millis(600));
+    });
+    let (ctx, none) = (Context::new(&Context::none()), Context::none());
+    ctx.set_timeout(Duration::from_millis(200));
+    assert_eq!(driver.list(&ctx, "/").unwrap_err().code(), Code::Deadline);
+    gone.join().unwrap();
+    // The socket says that once in another way than later.
+    for _ in 0..3 {
+        assert_eq!(driver.list(&none, "/").unwrap_err().code(), Code::DriverDied);
+    }
+}
+
+#[test]
 fn an_answer_that_comes_too_late_is_dropped() {
     let (driver, thread) = script(|side| {
         let (late, _) = side.request();

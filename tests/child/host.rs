@@ -15,7 +15,7 @@ use storagedriver::factory;
 use storagedriver::params::Params;
 
 use crate::served;
-use crate::wire::Wire;
+use crate::wire::{Wire, frame};
 
 struct Host {
     wire: Wire,
@@ -91,9 +91,6 @@ fn what_is_cancelled_before_a_thread_comes_to_it_does_not_happen() {
     let mut host = Host::new();
     let none = Context::none();
     host.driver.put_content(&none, "/b", b"b").unwrap();
-    let frame = |kind, stream, end, body: &[u8]| {
-        [&Header::new(kind, stream, body.len()).ending(end).encode()[..], body].concat()
-    };
     let ask = |stream, request: Value| {
         frame(Kind::Request, stream, false, request.to_string().as_bytes())
     };

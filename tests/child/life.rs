@@ -224,6 +224,16 @@ fn a_death_quotes_the_status_and_the_last_words() {
 }
 
 #[test]
+fn the_last_words_of_one_that_said_much_are_its_last_ones() {
+    // As much as a pipe holds, at once: much of it is read after the death.
+    let text = "yes 'this is not it' | head -c 60000 >&2; echo 'this is it' >&2; exit 1";
+    for _ in 0..10 {
+        let error = create_script(text, "{}").err().unwrap();
+        assert!(error.detail().ends_with("this is it"), "{error}");
+    }
+}
+
+#[test]
 fn a_death_that_the_socket_does_not_show_is_noticed() {
     // Something that it started keeps the socket open.
     let hello = r#"{"protocol":[1,0],"window":1048576}"#;

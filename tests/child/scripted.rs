@@ -1,32 +1,26 @@
 //! A driver's process that does what a test says, frame by frame, as a thread.
 
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io::Write;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
 use storagedriver::child::ChildDriver;
-use storagedriver::child::frame::{HEADER, Header, Kind};
+use storagedriver::child::frame::{Header, Kind};
 use storagedriver::context::Context;
 use storagedriver::error::Result;
 use storagedriver::params::Params;
 
 use crate::served;
+use crate::wire::{Wire, frame};
 
 pub const HELLO: &str = r#"{"protocol":[1,0],"window":1048576}"#;
 
 /// The script's side of the connection.
-pub struct Script(UnixStream);
+pub struct Script(Wire);
 
 impl Script {
     pub fn read(&mut self) -> Option<(Header, Vec<u8>)> {
-        let mut header = [0; HEADER];
-        self.0.read_exact(&mut header).ok()?;
-        let header = Header::decode(&header).unwrap();
-        let mut body = vec![0; header.length as usize];
-        self.0.read_exact(&mut body).ok()?;
-        Some((header, body))
+        self.0.read_if_any()
     }
 
     /// The next request: its stream and what it says.
@@ -41,12 +35,11 @@ impl Script {
 
     pub fn raw(&mut self, bytes: &[u8]) {
         // The host may have had enough already.
-        let _ = self.0.write_all(bytes);
+        let _ = self.0.0.write_all(bytes);
     }
 
     pub fn send(&mut self, kind: Kind, stream: u32, end: bool, body: &[u8]) {
-        let header = Header::new(kind, stream, body.len()).ending(end);
-        self.raw(&[&header.encode(), body].concat());
+        self.raw(&frame(kind, stream, end, body));
     }
 
     pub fn reply(&mut self, stream: u32, body: &str) {
@@ -54,7 +47,7 @@ impl Script {
     }
 
     pub fn read_no_more(&self) {
-        self.0.shutdown(std::net::Shutdown::Read).unwrap();
+        self.0.0.shutdown(std::net::Shutdown::Read).unwrap();
     }
 
     /// Until the host has closed the connection.
@@ -63,7 +56,7 @@ impl Script {
     }
 
     pub fn set_timeout(&self, time: std::time::Duration) {
-        self.0.set_read_timeout(Some(time)).unwrap();
+        self.0.0.set_read_timeout(Some(time)).unwrap();
     }
 }
 
@@ -72,10 +65,10 @@ pub fn with_hello<T: Send + 'static>(
     hello: &str,
     script: impl FnOnce(&mut Script) -> T + Send + 'static,
 ) -> (Result<ChildDriver>, JoinHandle<T>) {
-    let (ours, theirs): (OwnedFd, OwnedFd) = served::pair();
+    let (ours, theirs) = served::pair();
     let hello = hello.to_string();
     let thread = std::thread::spawn(move || {
-        let mut side = Script(UnixStream::from(theirs));
+        let mut side = Script(Wire(theirs.into()));
         let (header, _) = side.read().unwrap();
         assert_eq!(header.kind, Kind::Hello);
         side.send(Kind::Hello, 0, false, hello.as_bytes());

@@ -110,8 +110,8 @@ fn whole(_: &Asked, bytes: Vec<u8>, wire: &mut dyn Wire) -> Then {
 
 /// Gives up after some bytes, in the first answer and in most others.
 fn breaks(asked: &Asked, bytes: Vec<u8>, wire: &mut dyn Wire) -> Then {
-    let may_end = if asked.number == 0 { 0 } else { bytes.len() / 2 };
-    let len = fastrand::usize(..bytes.len() + may_end);
+    let some = || 1 + fastrand::usize(..bytes.len() * 3 / 2);
+    let len = if asked.number == 0 { bytes.len() / 2 } else { some() };
     let _ = wire.write_all(bytes.get(..len).unwrap_or(&bytes));
     if len < bytes.len() { Then::Close } else { Then::Keep }
 }
