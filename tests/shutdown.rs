@@ -3,6 +3,7 @@
 
 #[path = "common/remote_driver.rs"]
 mod remote_driver;
+mod support;
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +12,17 @@ use std::time::{Duration, Instant};
 
 use remote_driver::{Settings, delayed};
 use storagedriver::base::Base;
+use storagedriver::child::ChildDriver;
 use storagedriver::context::Context;
 use storagedriver::driver::{Driver, WalkOptions};
 use storagedriver::error::Code;
 use storagedriver::factory;
 use storagedriver::lease::Lease;
+use storagedriver::observe::{self, LogRecord};
 use storagedriver::params::Params;
 use storagedriver::queue::{Outcome, Queue};
 use storagedriver::runtime::{self, Config};
+use support::program;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -300,6 +304,29 @@ fn what_is_made_during_a_shutdown_is_refused_or_works() {
     });
     runtime::shutdown(LONG).unwrap();
     assert_eq!(threads(), 0);
+}
+
+#[test]
+fn a_program_in_the_middle_of_a_stream_is_not_killed() {
+    let _alone = alone();
+    let programs = program::driver_programs(&["inmemory"]);
+    let params = Params::new();
+    let none = Context::none();
+    let path = programs.path().join("registry-storage-inmemory");
+    let driver = ChildDriver::create("inmemory", &path, &none, &params).unwrap();
+    driver.put_content(&none, "/a", &vec![1; 8 << 20]).unwrap();
+    let mut reader = driver.reader(&none, "/a", 0).unwrap();
+    reader.read(&mut [0; 10]).unwrap();
+    // Until it has sent what it may, and can send no more.
+    thread::sleep(Duration::from_millis(100));
+    let log: Arc<Mutex<Vec<String>>> = Arc::default();
+    let lines = log.clone();
+    let hook = move |record: &LogRecord<'_>| lines.lock().unwrap().push(record.message.into());
+    observe::set_log_hook(Some(Box::new(hook)), 5).unwrap();
+    runtime::shutdown(LONG).unwrap();
+    observe::set_log_hook(None, 0).unwrap();
+    let log = log.lock().unwrap();
+    assert!(log.iter().any(|line| line.ends_with("ended with status 0")), "{log:?}");
 }
 
 #[test]

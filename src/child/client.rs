@@ -11,7 +11,7 @@ use super::frame::Kind;
 use super::handles::{ChildReader, ChildWalker, ChildWriter};
 use super::message::{self, Operations, Request};
 use super::restart::{Recipe, Sessions};
-use super::session::Session;
+use super::session::{Greeting, Session};
 use super::stream::Stream;
 use super::table::Expect;
 use crate::context::Context;
@@ -96,7 +96,7 @@ impl ChildDriver {
             params,
             patience: settings.patience,
         };
-        let session = recipe.start(ctx)?;
+        let session = recipe.start()?.finish(ctx)?;
         let recipe = settings.restart.then_some(recipe);
         Ok(ChildDriver::new(name, session, recipe))
     }
@@ -110,7 +110,7 @@ impl ChildDriver {
         params: &Params,
     ) -> Result<ChildDriver> {
         let patience = Duration::from_millis(PATIENCE_MS);
-        let session = Session::greet(name, socket, None, ctx, params, patience)?;
+        let session = Greeting::over(name, socket, params, patience)?.finish(ctx)?;
         Ok(ChildDriver::new(name, session, None))
     }
 
@@ -130,8 +130,10 @@ impl ChildDriver {
         }
     }
 
-    /// The number of the process; `None` over a connection that somebody else made.
+    /// The number of the process; `None` over a connection that somebody else made, and
+    /// in a child of the process that made the driver.
     pub fn process_id(&self) -> Option<i32> {
+        self.birth.same_process().ok()?;
         self.sessions.last().link.process().map(|process| process.pid())
     }
 

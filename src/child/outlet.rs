@@ -6,12 +6,17 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+
+/// Whoever comes may send before one who has waited less than this and is only waking
+/// up; to wait for him each time would cost more than it gives.
+const WAKING: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub struct Outlet(Mutex<State>);
@@ -21,10 +26,15 @@ struct State {
     /// Somebody is in the middle of a frame.
     busy: bool,
     /// In the order in which they came.
-    waiting: BTreeMap<u64, Waker>,
+    waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
     /// To be sent before anything else: the rest of a frame, and small ones.
     pending: Vec<u8>,
+}
+
+struct Waiting {
+    since: Instant,
+    waker: Waker,
 }
 
 /// `None`: the other side is gone.
@@ -57,25 +67,27 @@ impl Outlet {
 
     /// Waits until nobody is in the middle of a frame.
     fn turn<'o>(&'o self, socket: &'o OwnedFd, ctx: &Context) -> Result<Turn<'o>> {
-        if self.lock().take() {
+        let mut state = self.lock();
+        if state.take(None) {
             return Ok(Turn(self, socket));
         }
-        let mut ticket = None;
+        let ticket = state.new_ticket();
+        drop(state);
         let turn = ctx.wait(|waker| {
             let mut state = self.lock();
-            if state.take() {
+            if state.take(Some(ticket)) {
                 return Poll::Ready(Turn(self, socket));
             }
-            let ticket = *ticket.get_or_insert_with(|| state.new_ticket());
-            state.waiting.insert(ticket, waker.clone());
+            let waiting = Waiting { since: Instant::now(), waker: waker.clone() };
+            state.waiting.entry(ticket).or_insert(waiting).waker = waker.clone();
             Poll::Pending
         });
         let mut state = self.lock();
-        ticket.map(|ticket| state.waiting.remove(&ticket));
+        state.waiting.remove(&ticket);
         // It may be the one that was woken.
-        let next = if turn.is_err() && !state.busy { state.waiting.pop_first() } else { None };
+        let next = state.next();
         drop(state);
-        if let Some((_, waker)) = next {
+        if let Some(waker) = next {
             waker.wake();
         }
         turn
@@ -97,9 +109,20 @@ impl Outlet {
 }
 
 impl State {
-    /// Whether the turn was free, and now is the caller's.
-    fn take(&mut self) -> bool {
-        !std::mem::replace(&mut self.busy, true)
+    /// Whether it is the caller's turn from now on. `ticket`: of one that waits.
+    fn take(&mut self, ticket: Option<u64>) -> bool {
+        let before = self.waiting.first_key_value().is_some_and(|(first, waiting)| {
+            Some(*first) != ticket && waiting.since.elapsed() > WAKING
+        });
+        let free = !self.busy && !before;
+        self.busy |= free;
+        free
+    }
+
+    /// Who is to be woken: he stays the first until he has come.
+    fn next(&self) -> Option<Waker> {
+        let first = self.waiting.values().next().filter(|_| !self.busy);
+        first.map(|waiting| waiting.waker.clone())
     }
 
     fn new_ticket(&mut self) -> u64 {
@@ -132,45 +155,26 @@ impl Turn<'_> {
             if first.is_empty() {
                 break;
             }
-            let mut rest = first.as_slice();
-            let outcome = drain(self.1, &mut [IoSlice::new(rest)], &mut wait, &mut |sent| {
-                rest = rest.get(sent..).unwrap_or_default();
-            });
-            self.put_back(rest);
+            let mut first = [IoSlice::new(&first)];
+            let (left, outcome) = drain(self.1, &mut first, &mut wait);
+            self.put_back(left);
             outcome?;
         }
-        let mut slices = slices.as_mut_slice();
-        let left = |slices: &[IoSlice<'_>]| {
-            slices.iter().flat_map(|s| s.iter().copied()).collect::<Vec<u8>>()
-        };
-        loop {
-            match send_now(self.1, slices) {
-                Ok(sent) => {
-                    *begun = true;
-                    IoSlice::advance_slices(&mut slices, sent);
-                    if slices.is_empty() {
-                        return Ok(());
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    if let Err(error) = wait() {
-                        if *begun {
-                            self.put_back(&left(slices));
-                        }
-                        return Err(Some(error));
-                    }
-                }
-                Err(_) => return Err(None),
-            }
+        let whole = length(&slices);
+        let (left, outcome) = drain(self.1, &mut slices, wait);
+        *begun = length(left) < whole;
+        if *begun {
+            self.put_back(left);
         }
+        outcome
     }
 
     /// In front of what others have deferred meanwhile.
-    fn put_back(&self, rest: &[u8]) {
-        if !rest.is_empty() {
+    fn put_back(&self, left: &[IoSlice<'_>]) {
+        if !left.is_empty() {
             let mut state = self.0.lock();
-            let later = std::mem::replace(&mut state.pending, rest.to_vec());
+            let later = std::mem::take(&mut state.pending);
+            state.pending = left.iter().flat_map(|slice| slice.iter().copied()).collect();
             state.pending.extend_from_slice(&later);
         }
     }
@@ -181,37 +185,88 @@ impl Drop for Turn<'_> {
         let mut state = self.0.lock();
         state.busy = false;
         state.try_pending(self.1);
-        let next = state.waiting.pop_first();
+        let next = state.next();
         drop(state);
-        if let Some((_, waker)) = next {
+        if let Some(waker) = next {
             waker.wake();
         }
     }
 }
 
-/// Sends all of it, with waits.
-fn drain(
+/// Sends all of it, with waits; gives what is left, and why.
+fn drain<'s, 'b>(
     socket: &OwnedFd,
-    mut slices: &mut [IoSlice<'_>],
-    wait: &mut impl FnMut() -> Result<()>,
-    note: &mut impl FnMut(usize),
-) -> std::result::Result<(), Refusal> {
+    mut slices: &'s mut [IoSlice<'b>],
+    mut wait: impl FnMut() -> Result<()>,
+) -> (&'s mut [IoSlice<'b>], std::result::Result<(), Refusal>) {
     while !slices.is_empty() {
         match send_now(socket, slices) {
-            Ok(sent) => {
-                note(sent);
-                IoSlice::advance_slices(&mut slices, sent);
-            }
+            Ok(sent) => IoSlice::advance_slices(&mut slices, sent),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait().map_err(Some)?,
-            Err(_) => return Err(None),
+            Err(Errno::AGAIN) => {
+                if let Err(error) = wait() {
+                    return (slices, Err(Some(error)));
+                }
+            }
+            Err(_) => return (slices, Err(None)),
         }
     }
-    Ok(())
+    (slices, Ok(()))
+}
+
+fn length(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
 }
 
 /// Without a wait, and without SIGPIPE for the host.
 fn send_now(socket: impl AsFd, slices: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::read;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    #[test]
+    fn who_waits_to_send_is_not_overtaken_for_ever() {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let (ours, theirs) = socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+        let (outlet, stop) = (Outlet::default(), AtomicBool::new(false));
+        let send = |ctx: &Context, frame: &[u8]| {
+            let wait = || {
+                poll(&mut [PollFd::new(&ours, PollFlags::OUT)], None).unwrap();
+                Ok(())
+            };
+            outlet.send(&ours, ctx, vec![IoSlice::new(frame)], &mut false, wait)
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while read(&theirs, &mut [0; 1 << 16]).unwrap() > 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let flood = scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(send(&Context::none(), &[0; 1 << 18]).is_ok());
+                }
+            });
+            for _ in 0..20 {
+                thread::sleep(Duration::from_millis(20));
+                let ctx = Context::new(&Context::none());
+                ctx.set_timeout(Duration::from_secs(5));
+                assert!(send(&ctx, b"small").is_ok());
+            }
+            stop.store(true, Ordering::Relaxed);
+            flood.join().unwrap();
+            shutdown(&ours, Shutdown::Both).unwrap();
+        });
+    }
 }

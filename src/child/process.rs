@@ -126,13 +126,20 @@ impl Process {
         let _ = self.link.set(Arc::downgrade(link));
     }
 
-    /// A good-bye through its link, and a grace.
+    /// A good-bye through its link, and a grace. No call runs.
     pub fn dismiss(&self) {
-        if let Some(link) = self.link.get().and_then(Weak::upgrade) {
-            link.goodbye();
-            let _ = rustix::net::shutdown(&*link, rustix::net::Shutdown::Write);
+        match self.link.get() {
+            Some(link) => {
+                if let Some(link) = link.upgrade() {
+                    link.goodbye();
+                    // Both ways: nobody takes what it may be in the middle of sending.
+                    let _ = rustix::net::shutdown(&*link, rustix::net::Shutdown::Both);
+                }
+                self.end_within(GRACE);
+            }
+            // It has not said hello yet.
+            None => self.kill(),
         }
-        self.end_within(GRACE);
     }
 
     /// It has been told to end; see that it does.

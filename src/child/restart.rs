@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::session::Session;
+use super::session::{Greeting, Session};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::params::Params;
@@ -26,9 +26,9 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub fn start(&self, ctx: &Context) -> Result<Session> {
+    pub fn start(&self) -> Result<Greeting> {
         let argument = self.argument.clone();
-        Session::start(&self.asked_name, &self.program, argument, ctx, &self.params, self.patience)
+        Greeting::start(&self.asked_name, &self.program, argument, &self.params, self.patience)
     }
 }
 
@@ -44,6 +44,8 @@ struct Current {
     /// Somebody starts the program again; these wait for it.
     starting: bool,
     waiting: Vec<Waker>,
+    /// A start that its caller gave up: the next one goes on with it.
+    begun: Option<Greeting>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,7 +74,7 @@ impl Sessions {
     pub fn new(session: Session, recipe: Option<Recipe>) -> Sessions {
         let life = Life { started: Instant::now(), lived: true, pause: Duration::ZERO };
         let session = Arc::new(session);
-        let current = Current { session, life, starting: false, waiting: Vec::new() };
+        let current = Current { session, life, starting: false, waiting: Vec::new(), begun: None };
         Sessions { recipe, current: Mutex::new(current) }
     }
 
@@ -96,25 +98,33 @@ impl Sessions {
                 drop(current);
                 self.wait_for_start(ctx)?;
             } else if Arc::ptr_eq(&current.session, &session) {
-                let before = current.life;
-                current.life = before.next(dead)?;
+                ctx.status()?;
+                let begun = current.begun.take();
+                if begun.is_none() {
+                    current.life = current.life.next(dead)?;
+                }
                 current.starting = true;
                 drop(current);
-                return self.start(ctx, recipe, before);
+                return self.start(ctx, recipe, begun);
             }
         }
     }
 
     /// For who has set `starting`; not under the lock, since others may wait less long.
-    fn start(&self, ctx: &Context, recipe: &Recipe, before: Life) -> Result<Arc<Session>> {
+    fn start(
+        &self,
+        ctx: &Context,
+        recipe: &Recipe,
+        begun: Option<Greeting>,
+    ) -> Result<Arc<Session>> {
         let _starting = Starting(self);
-        let started = recipe.start(ctx);
+        let greeting = begun.map_or_else(|| recipe.start(), Ok)?;
+        let greeted = greeting.finish(ctx);
         let mut current = self.lock();
-        if started.is_err() && ctx.status().is_err() {
-            // The caller's hurry says nothing of the program.
-            current.life = before;
-        }
-        let session = Arc::new(started?);
+        let session = Arc::new(greeted.map_err(|mut unborn| {
+            current.begun = unborn.greeting.take();
+            unborn.error
+        })?);
         let (old, new) = (&current.session.hello, &session.hello);
         if old.capabilities != new.capabilities || old.operations != new.operations {
             let detail = "the driver's process came back with other capabilities";

@@ -16,82 +16,119 @@ use super::process::{self, Process};
 use crate::context::Context;
 use crate::error::{Code, Error, Result};
 use crate::params::Params;
+use crate::runtime::Birth;
 
 pub struct Session {
     pub link: Arc<Link>,
     pub hello: DriverHello,
 }
 
-impl Session {
-    /// Starts the program and waits for its hello.
+/// A connection whose driver has not said hello yet. Whoever waits for that may give up
+/// and leave it to the next; dropped, it is the end of the process.
+pub struct Greeting {
+    socket: OwnedFd,
+    process: Newborn,
+    inlet: Inlet,
+    /// Of the host's hello, what is not sent.
+    unsaid: Vec<u8>,
+    until: Instant,
+    patience: Duration,
+}
+
+/// Why there is no session. The greeting can go on if it was the caller who gave up.
+pub struct Unborn {
+    pub error: Error,
+    pub greeting: Option<Greeting>,
+}
+
+/// A process that nobody knows yet; `None` at the other end of somebody else's connection.
+struct Newborn(Option<(Arc<Process>, Birth)>);
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        // In a child of a fork it is the parent's.
+        if let Some((process, birth)) = &self.0
+            && birth.same_process().is_ok()
+        {
+            process.kill();
+        }
+    }
+}
+
+impl Greeting {
+    /// Starts the program.
     pub fn start(
         name: &str,
         program: &Path,
         argument: Option<String>,
-        ctx: &Context,
         params: &Params,
         patience: Duration,
-    ) -> Result<Session> {
+    ) -> Result<Greeting> {
         let (socket, process) = process::start(name, program, argument)?;
-        let greeted = Session::greet(name, socket, Some(process.clone()), ctx, params, patience);
-        if greeted.is_err() {
-            process.kill();
-        }
-        greeted
+        let newborn = Newborn(Some((process, Birth::now())));
+        Greeting::new(name, socket, newborn, params, patience)
     }
 
-    /// Says hello over a connection that exists.
-    pub fn greet(
+    /// Over a connection that exists.
+    pub fn over(
         name: &str,
         socket: OwnedFd,
-        process: Option<Arc<Process>>,
-        ctx: &Context,
         params: &Params,
         patience: Duration,
-    ) -> Result<Session> {
+    ) -> Result<Greeting> {
+        Greeting::new(name, socket, Newborn(None), params, patience)
+    }
+
+    fn new(
+        name: &str,
+        socket: OwnedFd,
+        process: Newborn,
+        params: &Params,
+        patience: Duration,
+    ) -> Result<Greeting> {
         let body = message::host_hello(name, params);
         if body.len() > super::frame::MAX_BODY {
             let detail = "the parameters are too large for a driver's process";
             return Err(Error::new(Code::InvalidParameter, detail));
         }
-        let mut frame = Header::new(Kind::Hello, 0, body.len()).encode().to_vec();
-        frame.extend_from_slice(&body);
-        let mut greeting = Greeting {
-            socket: &socket,
-            process: process.as_deref(),
-            ctx,
-            until: Instant::now() + patience,
-            patience,
-        };
+        let mut unsaid = Header::new(Kind::Hello, 0, body.len()).encode().to_vec();
+        unsaid.extend_from_slice(&body);
         set_socket_timeout(&socket, Timeout::Recv, Some(GLANCE)).map_err(socket_error)?;
-        let mut inlet = Inlet::new();
-        greeting.say(&frame)?;
-        let hello = greeting.answer(&mut inlet)?;
-        let link = Link::new(socket, inlet, process.clone(), hello.window);
+        let (inlet, until) = (Inlet::new(), Instant::now() + patience);
+        Ok(Greeting { socket, process, inlet, unsaid, until, patience })
+    }
+
+    /// Waits for the driver's hello.
+    pub fn finish(mut self, ctx: &Context) -> std::result::Result<Session, Box<Unborn>> {
+        // It may have been said while nobody waited.
+        self.until = self.until.max(Instant::now() + GLANCE);
+        let hello = self.say(ctx).and_then(|()| self.answer(ctx));
+        match hello {
+            Ok(hello) => Ok(self.session(hello)),
+            Err(error) => {
+                let greeting = ctx.status().is_err().then_some(self);
+                Err(Box::new(Unborn { error, greeting }))
+            }
+        }
+    }
+
+    fn session(mut self, hello: DriverHello) -> Session {
+        let process = self.process.0.take().map(|(process, _)| process);
+        let link = Link::new(self.socket, self.inlet, process.clone(), hello.window);
         if let Some(process) = process {
             process.belongs_to(&link);
         }
-        Ok(Session { link, hello })
+        Session { link, hello }
     }
-}
 
-struct Greeting<'g> {
-    socket: &'g OwnedFd,
-    process: Option<&'g Process>,
-    ctx: &'g Context,
-    until: Instant,
-    patience: Duration,
-}
-
-impl Greeting<'_> {
-    fn say(&mut self, mut rest: &[u8]) -> Result<()> {
-        while !rest.is_empty() {
-            self.wait(PollFlags::OUT)?;
-            match send(self.socket, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+    fn say(&mut self, ctx: &Context) -> Result<()> {
+        while !self.unsaid.is_empty() {
+            self.wait(ctx, PollFlags::OUT)?;
+            match send(&self.socket, &self.unsaid, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(sent) => drop(self.unsaid.drain(..sent)),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
-                    return Err(self.gone(None));
+                    return Err(self.gone(ctx, None));
                 }
                 Err(errno) => return Err(socket_error(errno)),
             }
@@ -99,29 +136,29 @@ impl Greeting<'_> {
         Ok(())
     }
 
-    fn answer(&mut self, inlet: &mut Inlet) -> Result<DriverHello> {
+    fn answer(&mut self, ctx: &Context) -> Result<DriverHello> {
         loop {
-            self.wait(PollFlags::IN)?;
-            match inlet.step(self.socket) {
+            self.wait(ctx, PollFlags::IN)?;
+            match self.inlet.step(&self.socket) {
                 Ok(Step::Frame(header, body)) => match header.kind {
                     Kind::Hello => return message::driver_hello_from(&body),
                     Kind::Error if header.stream == 0 => return Err(message::error_from(&body)),
                     other => {
                         let fault = format!("a frame of type {} before hello", other as u8);
-                        return Err(self.gone(Some(&fault)));
+                        return Err(self.gone(ctx, Some(&fault)));
                     }
                 },
                 Ok(Step::Idle) => {}
-                Ok(Step::End) => return Err(self.gone(None)),
-                Err(fault) => return Err(self.gone(Some(&fault))),
+                Ok(Step::End) => return Err(self.gone(ctx, None)),
+                Err(fault) => return Err(self.gone(ctx, Some(&fault))),
             }
         }
     }
 
-    fn wait(&mut self, flags: PollFlags) -> Result<()> {
+    fn wait(&self, ctx: &Context, flags: PollFlags) -> Result<()> {
         loop {
             // First: there may always be something ready, but never a whole frame.
-            self.ctx.status()?;
+            ctx.status()?;
             if Instant::now() >= self.until {
                 let patience = self.patience.as_millis();
                 let detail = format!("the driver's process did not say hello within {patience} ms");
@@ -135,16 +172,22 @@ impl Greeting<'_> {
         }
     }
 
-    fn gone(&self, fault: Option<&str>) -> Error {
+    fn gone(&self, ctx: &Context, fault: Option<&str>) -> Error {
         let broke = fault.map(|fault| format!("it broke the protocol: {fault}"));
-        match self.process {
-            Some(process) => {
-                process.obituary(self.ctx, broke.as_deref()).unwrap_or_else(|error| error)
+        match &self.process.0 {
+            Some((process, _)) => {
+                process.obituary(ctx, broke.as_deref()).unwrap_or_else(|error| error)
             }
             None => {
                 let why = broke.unwrap_or("it closed the connection".to_string());
                 Error::new(Code::DriverDied, format!("the driver is gone: {why}"))
             }
         }
+    }
+}
+
+impl From<Box<Unborn>> for Error {
+    fn from(unborn: Box<Unborn>) -> Error {
+        unborn.error
     }
 }

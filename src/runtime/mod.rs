@@ -89,6 +89,8 @@ pub fn shutdown(timeout: Duration) -> Result<()> {
         }
         thread::sleep(GLANCE);
     }
+    // Again: what was refused meanwhile may have counted as a use.
+    USED.store(false, Ordering::Release);
     let last = AT_SHUTDOWN.get_or(|_| Mutex::default());
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
     last.values().for_each(|run| run());
@@ -102,8 +104,10 @@ struct Ending {
 
 impl Ending {
     fn begin() -> Ending {
+        // First of all, so that a child that is made from here on counts from none.
+        let forks = forks();
         ENDING.fetch_add(1, Ordering::SeqCst);
-        Ending { forks: forks() }
+        Ending { forks }
     }
 }
 
@@ -145,8 +149,13 @@ pub struct Busy {
 impl Busy {
     /// `Shutdown` while one is in progress, which then need not wait.
     pub fn begin() -> Result<Busy> {
+        let forks = forks();
+        // Before as well, so that those who are refused again and again are not waited for.
+        if ENDING.load(Ordering::SeqCst) > 0 {
+            return Err(was_shut_down());
+        }
         RUNNING.fetch_add(1, Ordering::SeqCst);
-        let busy = Busy { forks: forks() };
+        let busy = Busy { forks };
         if ENDING.load(Ordering::SeqCst) > 0 { Err(was_shut_down()) } else { Ok(busy) }
     }
 }
@@ -244,7 +253,9 @@ impl Gate {
     /// another thread was inside at a fork that made this process.
     pub fn enter(&self) -> Result<Inside<'_>> {
         let forks = forks();
-        // Counted before the look at the generation, so that a shutdown either is
+        // Those who are refused again and again are not waited for.
+        self.birth.same_generation()?;
+        // Counted before another look at the generation, so that a shutdown either is
         // seen or waits.
         RUNNING.fetch_add(1, Ordering::SeqCst);
         let counted = self.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {

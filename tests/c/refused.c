@@ -9,6 +9,8 @@
 /* ---- every thread of this program is started here ---- */
 
 #define ANY 1000000
+/* This program as a driver's */
+#define SERVED "registry-storage-refused"
 
 static int allowed = ANY; /* threads that may still be started */
 
@@ -119,10 +121,41 @@ static void a_shutdown_needs_no_thread(void)
     allowed = ANY;
 }
 
-int main(void)
+static void a_driver_in_a_process_without_more_threads_answers(void)
 {
+    char folder[] = "/tmp/refused-XXXXXX", self[4096] = "", link[64];
+    char *big = calloc(1, 3000000);
+    sd_driver *driver = NULL;
+    sd_buffer *content = NULL;
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+    snprintf(link, sizeof link, "%s/%s", folder, SERVED);
+    CHECK(symlink(self, link) == 0);
+    setenv("SD_DRIVER_PATH", folder, 1);
+    CHECK_STATUS(sd_factory_create("refused", NULL, NULL, &driver, &err), SD_OK);
+    CHECK_STATUS(sd_put_content(driver, NULL, "/a", big, 3000000, &err), SD_OK);
+    for (int i = 0; i < 100; i++) { /* one after another, as somebody would watch */
+        CHECK_STATUS(sd_get_content(driver, NULL, "/a", &content, &err), SD_OK);
+        CHECK(sd_buffer_len(content) == 3000000);
+        sd_buffer_free(content);
+    }
+    sd_driver_free(driver);
+    end_threads();
+    unsetenv("SD_DRIVER_PATH");
+    CHECK(unlink(link) == 0 && rmdir(folder) == 0);
+    free(big);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = strrchr(argv[0], '/');
+    if (name && strcmp(name + 1, SERVED) == 0) {
+        allowed = 0;
+        return sd_driver_main(argc, argv, "inmemory", NULL, NULL);
+    }
     RUN(a_submission_without_a_thread_fails_and_has_no_completion);
     RUN(one_thread_answers_everything);
     RUN(a_shutdown_needs_no_thread);
+    RUN(a_driver_in_a_process_without_more_threads_answers);
     return end_tests();
 }

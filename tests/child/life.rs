@@ -405,6 +405,24 @@ fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
 }
 
 #[test]
+fn callers_in_a_hurry_wait_for_the_same_new_process_one_after_another() {
+    let programs = program::driver_programs(&["inmemory"]);
+    let real = programs.path().join("registry-storage-inmemory");
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "cd {}; echo >>starts; [ -e again ] && sleep 1; touch again\nexec {}",
+        folder.path().display(),
+        real.display()
+    );
+    let script = shell_program(folder.path(), &text);
+    let params = Params::from_json(r#"{"processrestart":true}"#).unwrap();
+    let driver = ChildDriver::create("inmemory", &script, &Context::none(), &params).unwrap();
+    signal(&driver, Signal::KILL);
+    wait_for("an answer", || driver.list(&timeout(50), "/").is_ok());
+    assert_eq!(fs::read(folder.path().join("starts")).unwrap(), b"\n\n");
+}
+
+#[test]
 fn what_it_prints_goes_to_the_log() {
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = lines.clone();

@@ -46,6 +46,20 @@ fn a_call_that_takes_long_after_many_short_ones_holds_up_nobody() {
 }
 
 #[test]
+fn who_served_a_driver_has_it_back_for_himself() {
+    for _ in 0..100 {
+        let (driver, _control) = delayed(Settings::default());
+        let left = Arc::downgrade(&driver);
+        let (client, serving) = served::serve(driver);
+        // One after another, so that somebody watches.
+        (0..40).for_each(|_| drop(client.list(&Context::none(), "/").unwrap()));
+        drop(client);
+        serving.join().unwrap().unwrap();
+        assert_eq!(left.strong_count(), 0);
+    }
+}
+
+#[test]
 fn calls_side_by_side_run_side_by_side_after_many_alone() {
     let (driver, control) = delayed(Settings::default());
     let (client, serving) = served::serve(driver);

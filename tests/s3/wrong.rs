@@ -274,6 +274,29 @@ fn an_upload_that_another_ended_is_no_success() {
     assert_eq!(driver.stat(&ctx, "/a").unwrap_err().code(), Code::PathNotFound);
 }
 
+/// As on the end of a page and again on the next.
+#[test]
+fn a_part_that_is_shown_twice_counts_once() {
+    let Some(store) = Store::on("radosgw", "shown-twice") else { return };
+    let (proxy, driver) = store.proxied(&[]);
+    let (ctx, data) = (limited(), content(1, 4 * PART));
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(&data[..2 * PART]).unwrap();
+    writer.close(&ctx).unwrap();
+    let twice = Fault::edit(|response: &mut Response| {
+        let text = String::from_utf8(response.body.clone()).unwrap();
+        let (from, to) = (text.find("<Part>").unwrap(), text.rfind("</Part>").unwrap() + 7);
+        let parts = &text[from..to];
+        response.body = text.replace(parts, &format!("{parts}{parts}")).into();
+    });
+    proxy.rule(Rule::on(|seen| operation(seen) == "ListParts", twice).always());
+    let mut writer = driver.writer(&ctx, "/a", true).unwrap();
+    assert_eq!(writer.size(), 2 * PART as u64);
+    writer.write(&data[2 * PART..]).unwrap();
+    writer.commit(&ctx).unwrap();
+    assert!(driver.get_content(&ctx, "/a").unwrap() == data);
+}
+
 /// A driver whose requests nobody answers but the rules of its proxy.
 fn before_nothing(more: &[(&str, &str)]) -> (Proxy, Arc<Base>) {
     Store::at("http://127.0.0.1:9", "nobody").proxied(more)

@@ -77,7 +77,7 @@ pub fn serve(socket: OwnedFd, make: Make<'_>) -> Result<()> {
         window: hello.window,
         streams: Mutex::default(),
         spare: inlet.spare(),
-        pool: Pool::new(inlet),
+        pool: Arc::new(Pool::new(inlet)),
     });
     server.clone().work();
     server.outcome()
@@ -138,7 +138,7 @@ struct Server {
     window: u32,
     streams: Mutex<HashMap<u32, Arc<Stream>>>,
     spare: Spare,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,7 +160,15 @@ impl Server {
             };
             ran = stream.map(|stream| self.run(&stream));
         }
-        self.pool.leave();
+        self.leave();
+    }
+
+    /// The end of a thread. The driver is not its any more when that is known: who waits
+    /// for it frees the driver last.
+    fn leave(self: Arc<Server>) {
+        let pool = self.pool.clone();
+        drop(self);
+        pool.leave();
     }
 
     /// Gives the stream's number. A driver that panics fails one call.

@@ -3,8 +3,9 @@
 //! until it is back, which wakes nobody; a thread that watches gives the inlet to another
 //! one if that takes long. When calls come side by side, it hands the inlet on first.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::frame::{Fault, Inlet};
 use super::Server;
@@ -36,8 +37,8 @@ struct State {
     inlet: Option<Inlet>,
     /// Whoever is free shall read, not just who comes back from a call.
     offered: bool,
-    /// How often the inlet was left.
-    left: u64,
+    /// How often the inlet was put down by one who means to come back for it.
+    put_down: u64,
     watch: Watch,
     threads: usize,
     idle: usize,
@@ -45,7 +46,7 @@ struct State {
     /// Calls in a row that were alone.
     alone: u32,
     /// Streams that have something to do and no thread.
-    ready: Vec<Arc<Stream>>,
+    ready: VecDeque<Arc<Stream>>,
     /// Nothing more is read, and why.
     over: Option<Over>,
 }
@@ -96,7 +97,7 @@ impl Pool {
         state.running -= usize::from(ran);
         let mut back = true;
         loop {
-            if let Some(stream) = state.ready.pop() {
+            if let Some(stream) = state.ready.pop_front() {
                 state.running += 1;
                 // That one may take long; somebody else for the rest.
                 if (state.offered || !state.ready.is_empty()) && state.has_thread(server) {
@@ -123,15 +124,16 @@ impl Pool {
     /// For a stream that the caller, who reads, does not run.
     pub fn queue(&self, stream: Arc<Stream>) {
         let mut state = self.lock();
-        state.ready.push(stream);
+        state.ready.push_back(stream);
         state.alone = 0;
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Sees that somebody goes on reading, so that the caller can run the stream; gives
-    /// the inlet back if nobody can, and the stream waits. `contended`: it came while
-    /// another one ran.
+    /// Sees that somebody goes on reading, so that the caller can run the stream. If
+    /// nobody can, the stream waits for one that runs and the inlet is given back, or
+    /// the caller is the only one and reads later. `contended`: it came while another
+    /// one ran.
     pub fn go_and_run(
         &self,
         server: &Arc<Server>,
@@ -143,11 +145,11 @@ impl Pool {
         let alone = !contended && state.running == 0;
         state.alone = if alone { state.alone.saturating_add(1) } else { 0 };
         if state.alone > ALONE && self.watched(&mut state, server) {
-            state.left += 1;
+            state.put_down += 1;
         } else if state.has_thread(server) {
             state.offered = true;
-        } else {
-            state.ready.push(stream);
+        } else if state.running > 0 {
+            state.ready.push_back(stream);
             return Err(inlet);
         }
         state.inlet = Some(inlet);
@@ -167,7 +169,10 @@ impl Pool {
             Watch::Asleep => self.bell.notify_one(),
             Watch::None => {
                 let server = server.clone();
-                let watch = move || server.pool.watch(&server);
+                let watch = move || {
+                    server.pool.watch(&server);
+                    server.leave();
+                };
                 if runtime::spawn_thread("serve-watch", watch).is_err() {
                     return false;
                 }
@@ -181,10 +186,10 @@ impl Pool {
     /// The life of the thread that watches.
     fn watch(&self, server: &Arc<Server>) {
         let mut state = self.lock();
-        let (mut seen, mut still) = (state.left, 0);
+        let (mut seen, mut still) = (state.put_down, 0);
         while state.over.is_none() {
-            if state.left != seen {
-                (seen, still) = (state.left, 0);
+            if state.put_down != seen {
+                (seen, still) = (state.put_down, 0);
             } else if state.inlet.is_some() && !state.offered {
                 state.alone = 0;
                 state.offered = state.has_thread(server);
@@ -201,8 +206,6 @@ impl Pool {
             std::thread::sleep(TICK);
             state = self.lock();
         }
-        drop(state);
-        self.leave();
     }
 
     /// Nothing more will be read.
@@ -217,17 +220,18 @@ impl Pool {
     pub fn wait_for_end(&self) -> Option<Over> {
         let mut state = self.lock();
         let patient = matches!(state.over, Some(Over::Goodbye));
+        let until = Instant::now() + MOMENT;
         while state.threads > 0 {
             if patient {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let waited = self.changed.wait_timeout(state, MOMENT);
-            let (back, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = back;
-            if timeout.timed_out() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 break;
             }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.over.clone()
     }

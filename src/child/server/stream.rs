@@ -167,7 +167,9 @@ impl Stream {
     /// After a panic.
     pub fn lost(&self, server: &Server) {
         *lock(&self.work) = Work::Ended;
-        self.fail(server, &Error::new(Code::Driver, "a bug in the driver: it panicked"), true);
+        if !lock(&self.inbox).ended {
+            self.fail(server, &Error::new(Code::Driver, "a bug in the driver: it panicked"), true);
+        }
         lock(&self.inbox).running = false;
     }
 
