@@ -169,7 +169,10 @@ t_sanitizer() {
     grep -q 'AddressSanitizer: heap-buffer-overflow' <<<"$said" || die "no report: $said"
     grep -q 'in storagedriver_misread src/ffi/misread.rs' <<<"$said" || die "elsewhere: $said"
     echo "the sanitizer reports the deliberate fault in src/ffi/misread.rs"
-    ctest --test-dir target/asan --output-on-failure --no-tests=error
+    # Left out: a fork beside threads that allocate, where the sanitizer's own allocator
+    # can leave the child a lock that nobody opens.
+    ctest --test-dir target/asan --output-on-failure --no-tests=error \
+        --exclude-regex workers_of_a_server_that_forks_while_it_works
 }
 
 t_fuzz() {

@@ -134,21 +134,6 @@ fn an_upload_that_boto3_began_goes_on() {
     });
 }
 
-/// Servers show 1,000 parts in one answer.
-#[test]
-fn parts_beyond_the_first_page_are_found() {
-    on_both("pages", |store, boto, driver| {
-        let ctx = Context::none();
-        let key = store.key("/u");
-        let id = boto.create_upload(&key);
-        (1..=1005).for_each(|number| boto.upload_part(&key, &id, number, b"x"));
-        let mut writer = driver.writer(&ctx, "/u", true).unwrap();
-        assert_eq!(writer.size(), 1005);
-        writer.cancel(&ctx).unwrap();
-        assert_eq!(boto.uploads(&key), []);
-    });
-}
-
 /// What a process leaves that dies with several parts on the wire.
 #[test]
 fn an_upload_with_a_part_behind_a_gap_goes_on_before_the_gap() {

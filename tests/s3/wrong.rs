@@ -274,6 +274,22 @@ fn an_upload_that_another_ended_is_no_success() {
     assert_eq!(driver.stat(&ctx, "/a").unwrap_err().code(), Code::PathNotFound);
 }
 
+#[test]
+fn a_cancel_while_the_upload_is_being_made_leaves_none() {
+    let Some(store) = Store::on("radosgw", "made-late") else { return };
+    let (proxy, driver) = store.proxied(&[]);
+    let late = Duration::from_millis(300);
+    let rule = Rule::on(|seen| operation(seen) == "CreateMultipartUpload", Fault::Delay(late));
+    proxy.rule(rule.always());
+    let ctx = limited();
+    let mut writer = driver.writer(&ctx, "/a", false).unwrap();
+    writer.write(&content(1, 2 * PART + 1)).unwrap();
+    writer.cancel(&ctx).unwrap();
+    std::thread::sleep(2 * late);
+    let error = store.driver(&[]).writer(&ctx, "/a", true).map(drop).unwrap_err();
+    assert_eq!(error.code(), Code::PathNotFound, "{error}");
+}
+
 /// As on the end of a page and again on the next.
 #[test]
 fn a_part_that_is_shown_twice_counts_once() {

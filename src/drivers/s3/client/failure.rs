@@ -160,8 +160,9 @@ fn meaning(code: &str) -> Option<Code> {
         | "RequestThrottled"
         | "SlowDownRead"
         | "SlowDownWrite" => Code::Throttled,
+        // The last: what radosgw has no other word for, as when two requests met.
         "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "OperationAborted"
-        | "IncompleteBody" => Code::Unavailable,
+        | "IncompleteBody" | "UnknownError" => Code::Unavailable,
         "BadDigest"
         | "XAmzContentSHA256Mismatch"
         | "XAmzContentChecksumMismatch"
@@ -227,6 +228,7 @@ mod tests {
             (503, "ServiceUnavailable", Code::Unavailable, true),
             (500, "InternalError", Code::Unavailable, true),
             (400, "RequestTimeout", Code::Unavailable, true),
+            (400, "UnknownError", Code::Unavailable, true),
             (409, "OperationAborted", Code::Unavailable, true),
             (400, "BadDigest", Code::Corrupt, true),
             (403, "AccessDenied", Code::Permission, false),

@@ -1,6 +1,6 @@
 //! The three ways in which a session ends.
 
-use super::flights::ended;
+use super::flights::{ended, stopped};
 use super::{Head, Part, Result, Upload};
 use crate::drivers::s3::client;
 use crate::drivers::s3::doubt::is_ambiguous;
@@ -155,11 +155,12 @@ impl Upload {
         let flying = self.flights.abandon().await || again;
         self.forget();
         let target = &self.target;
+        let own = target.close().await;
         for upload in target.bucket.list_uploads(&target.key).await? {
             target.bucket.abort_upload(&target.key, &upload.id).await?;
         }
         // A part that was on the wire may have arrived behind the abort, and stay.
-        if let Some(id) = target.id.get().filter(|_| flying) {
+        if let Some(id) = own.filter(|_| flying) {
             for _ in 0..ABORTS {
                 if target.bucket.list_parts(&target.key, id).await?.is_none() {
                     break;
@@ -169,8 +170,4 @@ impl Upload {
         }
         Ok(())
     }
-}
-
-fn stopped() -> Error {
-    Error::new(Code::Internal, "a request of the library ended in a panic")
 }

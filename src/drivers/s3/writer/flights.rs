@@ -2,6 +2,7 @@
 //! none is lost when a caller stops waiting; when the writer is dropped they end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -21,13 +22,41 @@ pub struct Target {
     pub id: Arc<OnceCell<String>>,
     /// Of uploads that were made on the way to this one.
     pub making: Arc<Doubt>,
+    /// No upload is made any more.
+    closed: Arc<AtomicBool>,
 }
 
 impl Target {
+    pub fn new(bucket: Arc<dyn Bucket>, key: &str, id: Option<String>) -> Target {
+        let id = Arc::new(OnceCell::new_with(id));
+        Target { bucket, key: key.into(), id, making: Arc::default(), closed: Arc::default() }
+    }
+
     /// The id of the upload, made now if there is none.
     pub async fn id(&self) -> Result<&str> {
-        let make = || self.bucket.create_upload(&self.key, &self.making);
-        self.id.get_or_try_init(make).await.map(String::as_str)
+        if self.id.get().is_none() {
+            // A task of its own, which ends even if nobody waits for it any more: there is
+            // no upload that is made and not known.
+            let target = self.clone();
+            let made = tokio::spawn(async move {
+                let make = || async {
+                    if target.closed.load(Ordering::SeqCst) {
+                        return Err(ended());
+                    }
+                    target.bucket.create_upload(&target.key, &target.making).await
+                };
+                target.id.get_or_try_init(make).await.map(drop)
+            });
+            made.await.map_err(|_| stopped())??;
+        }
+        self.id.get().map(String::as_str).ok_or_else(ended)
+    }
+
+    /// The id of the upload if there is one, when none is being made any more; from here
+    /// on none will be.
+    pub async fn close(&self) -> Option<&str> {
+        self.closed.store(true, Ordering::SeqCst);
+        self.id.get_or_try_init(|| async { Err(()) }).await.ok().map(String::as_str)
     }
 
     pub async fn send(&self, number: u32, data: Vec<Bytes>) -> Result<Part> {
@@ -40,6 +69,10 @@ impl Target {
 /// Somebody aborted the upload, or completed it.
 pub fn ended() -> Error {
     Error::new(Code::Conflict, "the upload was ended by somebody else")
+}
+
+pub fn stopped() -> Error {
+    Error::new(Code::Internal, "a request of the library ended in a panic")
 }
 
 /// A full part.

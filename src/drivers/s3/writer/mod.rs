@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
 
 use self::flights::{Arrived, Flights, Target};
 use super::bucket::Bucket;
@@ -110,10 +109,9 @@ impl Upload {
     }
 
     fn new(bucket: Arc<dyn Bucket>, key: &str, settings: Settings, found: Found) -> Upload {
-        let id = Arc::new(OnceCell::new_with(found.id));
         let next = found.parts.last().map_or(1, |part| part.number.saturating_add(1));
         Upload {
-            target: Target { bucket, key: key.into(), id, making: Arc::default() },
+            target: Target::new(bucket, key, found.id),
             plan: settings.plan,
             rope: Rope::new(settings.budget.account()),
             flights: Flights::new(settings.parallel),
