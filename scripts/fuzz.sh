@@ -20,7 +20,7 @@ map=abi/storagedriver.map
 build() {
     # The sanitizer is not stable, hence the variable; only this crate is instrumented.
     # Without network drivers: an input must not name a host.
-    RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only \
+    RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_OPT_LEVEL=1 \
         cargo rustc --locked --lib --crate-type staticlib --profile dev --target-dir $work \
         --no-default-features --features inmemory,filesystem -- \
         -Zsanitizer=address -Cpasses=sancov-module \
