@@ -236,7 +236,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_to_send_is_not_overtaken_for_ever() {
+    fn nobody_sends_before_one_who_has_waited_longer_than_a_moment() {
+        let mut state = State::default();
+        let since = Instant::now();
+        state.waiting.insert(1, Waiting { since, waker: Waker::noop().clone() });
+        thread::sleep(2 * WAKING);
+        assert!(!state.take(None) && !state.take(Some(2)));
+        assert!(state.take(Some(1)) && !state.take(Some(1)));
+    }
+
+    #[test]
+    fn who_waits_to_send_has_his_turn() {
         let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
         let (ours, theirs) = socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap();
         let (outlet, stop) = (Outlet::default(), AtomicBool::new(false));

@@ -375,14 +375,14 @@ fn a_process_is_started_again_for_the_next_call_where_that_is_wanted() {
     assert!(refused.is_some_and(|pause| pause <= Duration::from_millis(100)), "{refused:?}");
 }
 
-#[test]
-fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
+/// A driver whose program has just been killed, and runs this in a shell when it is
+/// started for the second time, in the folder that comes with it.
+fn killed_once(second: &str) -> (ChildDriver, [TempDir; 2]) {
     let programs = program::driver_programs(&["inmemory"]);
     let real = programs.path().join("registry-storage-inmemory");
     let folder = tempfile::tempdir().unwrap();
-    // The second one takes its time.
     let text = format!(
-        "cd {}; [ -e again ] && {{ touch begun; sleep 3; touch late; }}; touch again\nexec {}",
+        "cd {}; echo >>starts; [ -e again ] && {{ {second}; }}; touch again\nexec {}",
         folder.path().display(),
         real.display()
     );
@@ -390,6 +390,12 @@ fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
     let params = Params::from_json(r#"{"processrestart":true}"#).unwrap();
     let driver = ChildDriver::create("inmemory", &script, &Context::none(), &params).unwrap();
     signal(&driver, Signal::KILL);
+    (driver, [folder, programs])
+}
+
+#[test]
+fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
+    let (driver, [folder, _programs]) = killed_once("touch begun; sleep 3; touch late");
     let is_there = |name: &str| folder.path().join(name).exists();
     std::thread::scope(|scope| {
         let patient = || wait_for("an answer", || driver.list(&Context::none(), "/").is_ok());
@@ -406,18 +412,7 @@ fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
 
 #[test]
 fn callers_in_a_hurry_wait_for_the_same_new_process_one_after_another() {
-    let programs = program::driver_programs(&["inmemory"]);
-    let real = programs.path().join("registry-storage-inmemory");
-    let folder = tempfile::tempdir().unwrap();
-    let text = format!(
-        "cd {}; echo >>starts; [ -e again ] && sleep 1; touch again\nexec {}",
-        folder.path().display(),
-        real.display()
-    );
-    let script = shell_program(folder.path(), &text);
-    let params = Params::from_json(r#"{"processrestart":true}"#).unwrap();
-    let driver = ChildDriver::create("inmemory", &script, &Context::none(), &params).unwrap();
-    signal(&driver, Signal::KILL);
+    let (driver, [folder, _programs]) = killed_once("sleep 1");
     wait_for("an answer", || driver.list(&timeout(50), "/").is_ok());
     assert_eq!(fs::read(folder.path().join("starts")).unwrap(), b"\n\n");
 }
