@@ -1,8 +1,8 @@
 //! What a driver in a process of its own costs beside the same driver in this one, and
 //! beside a bare socket to another process: CPU of both sides together for small calls,
-//! GiB/s for streams of 256 KiB pieces, which go to a driver that keeps nothing: what a
-//! store in memory costs is mostly the kernel's clearing of its pages. `cargo bench
-//! --bench child` prints the rows of README's table.
+//! GiB/s for streams of 256 KiB pieces. They go to a driver that keeps nothing as well:
+//! what a store in memory costs is mostly the kernel's clearing of its pages. `cargo
+//! bench --bench child` prints the rows of README's table.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -80,18 +80,22 @@ fn main() {
         row(name, one, run(&child, pid), each(run(&*own, pid).cpu));
     }
     println!("\n| work | CPU of both | GiB/s | here: CPU |\n|---|---|---|---|");
-    let row = |name, cost: Cost, own: String| {
+    let row = |name: &str, cost: Cost, own: String| {
         let rate = STREAM as f64 / cost.wall.as_secs_f64() / (1u64 << 30) as f64;
         println!("| {name} | {:.2} s | {rate:.1} | {own} |", cost.cpu.as_secs_f64());
     };
     row("1 GiB through a bare socket in 256 KiB", flow(), String::new());
     let program = folder.path().join("registry-storage-null");
     symlink(std::env::current_exe().unwrap(), &program).unwrap();
-    let (child, pid) = start(&program);
+    let (nothing, its_pid) = start(&program);
+    let drivers = [("keeps nothing", nothing, its_pid, null()), ("inmemory", child, pid, own)];
     let streams: [(&str, Work); 2] = [("write", &|d| write(d)), ("read", &|d| read(d))];
-    for (name, work) in streams {
-        let own = best(pid, || work(&*null()));
-        row(name, best(pid, || work(&child)), format!("{:.2} s", own.cpu.as_secs_f64()));
+    for (driver, child, pid, own) in drivers {
+        for (name, work) in streams {
+            let own = best(pid, || work(&*own)).cpu;
+            let cost = best(pid, || work(&child));
+            row(&format!("{name}, {driver}"), cost, format!("{:.2} s", own.as_secs_f64()));
+        }
     }
 }
 

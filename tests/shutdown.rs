@@ -5,6 +5,8 @@
 mod remote_driver;
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -310,14 +312,23 @@ fn what_is_made_during_a_shutdown_is_refused_or_works() {
 fn a_program_in_the_middle_of_a_stream_is_not_killed() {
     let _alone = alone();
     let programs = program::driver_programs(&["inmemory"]);
-    let params = Params::new();
     let none = Context::none();
-    let path = programs.path().join("registry-storage-inmemory");
-    let driver = ChildDriver::create("inmemory", &path, &none, &params).unwrap();
+    // Its socket takes less than a reader's window, whatever the system's sockets do.
+    let script = programs.path().join("small");
+    let text = format!(
+        "#!/usr/bin/env python3\nimport os, socket\n\
+         sock = socket.socket(fileno=3)\n\
+         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)\n\
+         os.execv('{0}', ['{0}'])\n",
+        programs.path().join("registry-storage-inmemory").display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let driver = ChildDriver::create("inmemory", &script, &none, &Params::new()).unwrap();
     driver.put_content(&none, "/a", &vec![1; 8 << 20]).unwrap();
     let mut reader = driver.reader(&none, "/a", 0).unwrap();
     reader.read(&mut [0; 10]).unwrap();
-    // Until it has sent what it may, and can send no more.
+    // Until it can send no more.
     thread::sleep(Duration::from_millis(100));
     let log: Arc<Mutex<Vec<String>>> = Arc::default();
     let lines = log.clone();

@@ -380,12 +380,18 @@ impl Link {
 
     /// After a send that found nobody: what became of the driver.
     fn wait_for_death(&self, ctx: &Context) -> Result<Error> {
+        self.wait_until(ctx, Link::death)
+    }
+
+    /// For what seldom is waited for: reads the socket until then, or looks now and then
+    /// while somebody else does.
+    fn wait_until<T>(&self, ctx: &Context, come: impl Fn(&Link) -> Option<T>) -> Result<T> {
         loop {
-            if let Some(dead) = self.death() {
-                return Ok(dead);
+            if let Some(value) = come(self) {
+                return Ok(value);
             }
             if self.try_to_lead() {
-                let outcome = self.lead(ctx, |link| link.death().is_some());
+                let outcome = self.lead(ctx, |link| come(link).is_some());
                 self.stop_leading();
                 outcome?;
             } else {
@@ -411,26 +417,10 @@ impl Link {
     pub fn ping(&self, ctx: &Context) -> Result<()> {
         let before = lock(&self.table).pongs;
         self.send(ctx, &[&Header::new(Kind::Ping, 0, 0).encode()], &mut false)?;
-        loop {
-            if lock(&self.table).pongs != before {
-                return Ok(());
-            }
-            if let Some(dead) = self.death() {
-                return Err(dead);
-            }
-            if self.try_to_lead() {
-                let come = |link: &Link| {
-                    let table = lock(&link.table);
-                    table.pongs != before || table.dead.is_some()
-                };
-                let outcome = self.lead(ctx, come);
-                self.stop_leading();
-                outcome?;
-            } else {
-                std::thread::sleep(SHORT_GLANCE);
-                ctx.status()?;
-            }
-        }
+        self.wait_until(ctx, |link| {
+            let table = lock(&link.table);
+            if table.pongs != before { Some(Ok(())) } else { table.dead.clone().map(Err) }
+        })?
     }
 }
 

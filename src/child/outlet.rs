@@ -78,8 +78,8 @@ impl Outlet {
             if state.take(Some(ticket)) {
                 return Poll::Ready(Turn(self, socket));
             }
-            let waiting = Waiting { since: Instant::now(), waker: waker.clone() };
-            state.waiting.entry(ticket).or_insert(waiting).waker = waker.clone();
+            let new = || Waiting { since: Instant::now(), waker: waker.clone() };
+            state.waiting.entry(ticket).or_insert_with(new).waker.clone_from(waker);
             Poll::Pending
         });
         let mut state = self.lock();

@@ -187,9 +187,8 @@ fn a_host_that_breaks_the_protocol_is_left() {
     // More than it was allowed.
     let mut host = Host::new();
     host.ask(1, json!({"op": "walk", "path": "/"}));
-    let piece = vec![0; 1 << 20];
-    let frame = [&Header::new(Kind::Data, 1, piece.len()).encode()[..], &piece].concat();
-    while host.wire.0.write_all(&frame).is_ok() {}
+    let piece = frame(Kind::Data, 1, false, &vec![0; 1 << 20]);
+    while host.wire.0.write_all(&piece).is_ok() {}
     let error = host.serving.take().unwrap().join().unwrap().unwrap_err();
     assert!(error.detail().contains("more data"), "{error}");
     // Another version: it says which one it speaks.
