@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use storagedriver::base::Base;
+use storagedriver::child::ChildDriver;
 use storagedriver::child::frame::{Kind, PIECE, WINDOW};
 use storagedriver::context::Context;
 use storagedriver::driver::{Capabilities, Driver, FileInfo, Reader, Writer};
@@ -417,6 +418,22 @@ impl Drop for FullUpload {
     }
 }
 
+/// An empty file, whose reader panics when it goes.
+struct BadEnd;
+
+impl Reader for BadEnd {
+    fn read(&mut self, _: &mut [u8]) -> Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Drop for BadEnd {
+    fn drop(&mut self) {
+        // Quietly: a panic that is printed comes too late for the test.
+        std::panic::resume_unwind(Box::new("as it should"));
+    }
+}
+
 impl Driver for Full {
     fn name(&self) -> &str {
         "full"
@@ -442,8 +459,8 @@ impl Driver for Full {
     fn delete(&self, _: &Context, path: &str) -> Result<()> {
         Err(Error::path_not_found(path))
     }
-    fn reader(&self, _: &Context, path: &str, _: i64) -> Result<Box<dyn Reader>> {
-        Err(Error::path_not_found(path))
+    fn reader(&self, _: &Context, _: &str, _: i64) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(BadEnd))
     }
     fn writer(&self, _: &Context, _: &str, _: bool) -> Result<Box<dyn Writer>> {
         let (taken, dropped) = (self.taken.clone(), self.dropped.clone());
@@ -458,6 +475,25 @@ fn full(room: usize) -> Watched {
     let (taken, dropped): (Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) = Default::default();
     let driver = Full { room, taken: taken.clone(), dropped: dropped.clone() };
     (taken, dropped, Arc::new(driver))
+}
+
+#[test]
+fn a_panic_behind_the_last_frame_of_a_stream_adds_no_other() {
+    let ((_, _, driver), none) = (full(1), Context::none());
+    let (ours, theirs) = served::pair();
+    // Without a wrapper, which would catch the panic.
+    let serving = std::thread::spawn(move || {
+        storagedriver::child::serve(theirs, &|_, _, _| Ok(driver.clone()))
+    });
+    let client = ChildDriver::connect("served", ours, &none, &Params::new()).unwrap();
+    for _ in 0..10 {
+        let mut reader = client.reader(&none, "/a", 0).unwrap();
+        assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
+        drop(reader);
+        client.list(&none, "/").unwrap();
+    }
+    drop(client);
+    serving.join().unwrap().unwrap();
 }
 
 #[test]
