@@ -18,6 +18,7 @@
 #define DRAIN_MAX (1u << 20) /* of a refused body, read before closing */
 
 static LIST_HEAD(, http) clients = LIST_HEAD_INITIALIZER(clients);
+static rlim_t clients_now, clients_max;
 
 int http_listen(uint16_t port)
 {
@@ -27,9 +28,11 @@ int http_listen(uint16_t port)
     struct rlimit files;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    getrlimit(RLIMIT_NOFILE, &files); /* a descriptor for each client */
+    getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    /* One for its socket and two for its call, so that no call ends for want of one. */
+    clients_max = files.rlim_cur < 35 ? 1 : (files.rlim_cur - 32) / 3;
     at.sin_port = htons(port);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* clients inherit it */
@@ -59,7 +62,10 @@ int http_accept_all(int ep, int listener, size_t size)
 {
     int fd;
 
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (clients_now < clients_max) {
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return errno == EAGAIN;
         struct http *h = calloc(1, size);
         if (h == NULL) {
             close(fd);
@@ -67,9 +73,10 @@ int http_accept_all(int ep, int listener, size_t size)
         }
         h->fd = fd;
         LIST_INSERT_HEAD(&clients, h, others);
+        clients_now++;
         http_watch(ep, fd, h, EPOLLIN | EPOLLOUT | EPOLLET);
     }
-    return errno == EAGAIN;
+    return 0;
 }
 
 void *http_any(void)
@@ -80,6 +87,7 @@ void *http_any(void)
 void http_close(struct http *h)
 {
     LIST_REMOVE(h, others);
+    clients_now--;
     close(h->fd);
     free(h->out);
     free(h);

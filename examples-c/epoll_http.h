@@ -34,7 +34,7 @@ int http_listen(uint16_t port);
 int http_stop_signals(void);
 void http_watch(int ep, int fd, void *what, uint32_t events);
 /* Takes the clients that wait, each in `size` zeroed bytes and watched edge-triggered.
- * False if some still wait: no descriptor is left. */
+ * False if some may still wait: for descriptors, a third of which is for clients. */
 int http_accept_all(int ep, int listener, size_t size);
 /* Any client there is, or NULL. */
 void *http_any(void);

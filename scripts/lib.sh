@@ -37,17 +37,18 @@ need_packages() {
     step "installing from Debian: $_missing"
     DEBIAN_FRONTEND=noninteractive
     export DEBIAN_FRONTEND
-    apt-get update || die "apt-get update failed"
+    apt-get -o Acquire::Retries=3 update || die "apt-get update failed"
     # shellcheck disable=SC2086 # one word per package
-    apt-get install -y --no-install-recommends $_missing || die "apt-get install failed"
+    apt-get -o Acquire::Retries=3 install -y --no-install-recommends $_missing || die "apt-get install failed"
 }
 
 # need_venv DIRECTORY REQUIREMENTS: a Python environment that has these packages of PyPI.
 need_venv() {
     ! cmp -s "$2" "$1/requirements.txt" || return 0
-    step "installing from PyPI: $(grep -v '^#' "$2" | tr '\n' ' ')"
+    step "installing from PyPI: $(grep '^[a-z]' "$2" | tr '\n' ' ')"
     python3 -m venv "$1" || die "no Python environment in $1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2" || die "pip install failed"
+    "$1/bin/pip" install --quiet --disable-pip-version-check --retries 10 -r "$2" \
+        || die "pip install failed"
     cp "$2" "$1/requirements.txt"
 }
 

@@ -16,7 +16,7 @@
 
 #define ROOT "/docker/registry/v2"
 /* A Go registry that writes a link over does so in place: for a moment it is short. */
-#define LINK_TRIES 20
+#define LINK_TRIES 400 /* of 5 ms */
 
 /* The grammar limits every part, so that no path is ever cut here. */
 static struct path make(const char *format, ...) __attribute__((format(printf, 1, 2)));

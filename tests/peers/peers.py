@@ -29,7 +29,7 @@ SKOPEO = shutil.which("skopeo")
 WANTED = {"REGISTRY_BIN": REGISTRY, "docker-registry": GO, "skopeo": SKOPEO}
 MISSING = [name for name, found in WANTED.items() if not found]
 SECRET = "the secret of both peers' tests"
-LIMIT = 60  # seconds for anything that should take far less
+LIMIT = 600  # seconds for anything that should take far less
 CONFIG = """\
 version: 0.1
 log: {{level: info, accesslog: {{disabled: true}}}}

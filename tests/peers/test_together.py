@@ -28,13 +28,16 @@ class Together(PeerCase):
         return peers
 
     def push_beside_others(self, peer, layout, name):
-        """The Go registry writes links over in place and answers 500 when it meets one
-        that is empty for that moment, be it by its own doing. So only it is asked again."""
+        """The Go registry writes links over in place and, when it meets one that is empty for
+        that moment, be it by its own doing, answers 500, or 400 to a manifest. So only it is
+        asked again."""
         for _ in range(5 if peer.name == "go" else 0):
             try:
                 return self.push(peer, layout, name)
             except AssertionError as error:
-                if "500 (Internal Server Error)" not in str(error):
+                if not any(text in str(error) for text in (
+                        "500 (Internal Server Error)", "500 Internal Server Error",
+                        "digest invalid", "provided digest did not match")):
                     raise
         return self.push(peer, layout, name)
 

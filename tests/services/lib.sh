@@ -57,25 +57,32 @@ stop() { # NAME [SIGNAL]: ask, wait, insist
 }
 
 port() { # NAME [WANTED]: the same one each time
-    local found
-    found=$(sed -n "s/^$1=//p" "$work/run/ports" 2>/dev/null || true)
-    if [ -z "$found" ]; then
-        found=${2:-$(free_port)}
-        echo "$1=$found" >>"$work/run/ports"
-    fi
-    echo "$found"
+    ( # one at a time for all servers beside this one: none of them listens yet
+        flock 9
+        found=$(sed -n "s/^$1=//p" "$work/run/ports" 2>/dev/null || true)
+        if [ -z "$found" ]; then
+            found=${2:-$(free_port)}
+            echo "$1=$found" >>"$work/run/ports"
+        fi
+        echo "$found"
+    ) 9>"$work/../ports.lock"
 }
 
-free_port() { # below the range that the kernel gives to clients
+# Below the range that the kernel gives to clients, and not within 16 of a port that was
+# given already: an OSD takes eight in a row.
+free_port() {
     python3 -c '
-import random, socket
+import glob, random, re, socket, sys
+taken = [int(port) for file in glob.glob(sys.argv[1])
+         for port in re.findall(r"=(\d+)", open(file).read())]
 while True:
     port = random.randrange(12000, 32000)
+    if any(abs(port - other) < 16 for other in taken): continue
     with socket.socket() as s:
         try: s.bind(("127.0.0.1", port))
         except OSError: continue
     print(port)
-    break'
+    break' "$work/../*/run/ports"
 }
 
 wait_for() { # NAME SECONDS COMMAND...: until it succeeds; fails at once when NAME is dead

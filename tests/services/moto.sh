@@ -7,6 +7,6 @@ work=${1-}
 
 port=$(port moto "${2-}")
 start moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$port"
-wait_for moto 60 answers "http://127.0.0.1:$port/moto-api/data.json"
+wait_for moto 180 answers "http://127.0.0.1:$port/moto-api/data.json"
 make_bucket "http://127.0.0.1:$port"
 tell "http://127.0.0.1:$port"

@@ -114,7 +114,7 @@ if [ -n "$fresh" ]; then
     ceph-mon --mkfs -i a --monmap "$work/monmap" --keyring "$work/keyring"
 fi >"$work/log/mkfs.out" 2>&1
 start mon ceph-mon -f -i a -c "$conf"
-wait_for mon 20 listens "$mon"
+wait_for mon 120 listens "$mon"
 if [ -n "$fresh" ]; then
     uuid=$(cat /proc/sys/kernel/random/uuid)
     ceph osd new "$uuid" 0
@@ -122,7 +122,7 @@ if [ -n "$fresh" ]; then
 fi >>"$work/log/mkfs.out" 2>&1
 start osd ceph-osd -f -i 0 -c "$conf"
 start radosgw radosgw -f -n client.rgw.a -c "$conf"
-wait_for radosgw 90 answers "http://127.0.0.1:$http/"
+wait_for radosgw 300 answers "http://127.0.0.1:$http/"
 if [ ! -e "$work/user" ]; then
     radosgw-admin -n client.rgw.a user create --uid=test --display-name=test --max-buckets=0 \
         --access-key="$access_key" --secret="$secret_key" >>"$work/log/radosgw-admin.out" 2>&1

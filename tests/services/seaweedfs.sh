@@ -23,6 +23,6 @@ done
 # Without a key, server-side encryption answers 500.
 HOME=$work/home WEED_S3_SSE_KEY=testssekey \
     start seaweedfs "$venv/bin/weed" -logtostderr=true server "${arguments[@]}"
-wait_for seaweedfs 60 answers "http://127.0.0.1:$port/healthz"
-wait_for seaweedfs 60 make_bucket "http://127.0.0.1:$port"
+wait_for seaweedfs 180 answers "http://127.0.0.1:$port/healthz"
+wait_for seaweedfs 180 make_bucket "http://127.0.0.1:$port"
 tell "http://127.0.0.1:$port"
