@@ -53,11 +53,7 @@ fn a_name_that_nobody_has_is_looked_for_as_a_program() {
     runtime::shutdown(Duration::from_secs(60)).unwrap();
     assert!(!children().contains(&pid), "the process is still there");
     assert_eq!(driver.stat(&none, "/a").unwrap_err().code(), Code::Shutdown);
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().filter(|task| {
-        let name = task.as_ref().unwrap().path().join("comm");
-        std::fs::read_to_string(name).unwrap_or_default().starts_with("sd-")
-    });
-    assert_eq!(threads.count(), 0, "a thread of ours is left");
+    assert!(support::threads::none_left(), "a thread of ours is left");
     configure(Some(path), true);
     assert_eq!(code_of("inmemory", apart), Some(Code::InvalidDriver), "started all the same");
     for variable in ["SD_DRIVER_PATH", "PATH"] {

@@ -195,7 +195,7 @@ fn remote_drivers_and_queues_do_not_outlive_a_fork_and_new_ones_work() {
         queue.list(tag, &remote, &ctx, "/").unwrap();
     }
     queue.reader_read(50, &shared, vec![0; 8]).unwrap();
-    control.wait_for(51);
+    control.wait_for_begun(51);
     in_child(|| {
         expect(Driver::list(&*remote, &ctx, "/"), Code::Forked)?;
         expect(Driver::list(&*idle, &ctx, "/"), Code::Forked)?;

@@ -211,6 +211,11 @@ fn stalls_last_until_the_client_goes() {
         assert_eq!(error.kind() == io::ErrorKind::WouldBlock, times_out, "{error}");
         client = Client::new(&proxy);
     }
+    let end = Instant::now() + Duration::from_secs(20);
+    while origin.bodies.lock().unwrap().len() < 2 {
+        assert!(Instant::now() < end, "what was answered had not been received");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert_eq!(origin.bodies.lock().unwrap().len(), 2);
     proxy.take();
 }

@@ -5,8 +5,6 @@
 mod remote_driver;
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -24,7 +22,7 @@ use storagedriver::observe::{self, LogRecord};
 use storagedriver::params::Params;
 use storagedriver::queue::{Outcome, Queue};
 use storagedriver::runtime::{self, Config};
-use support::program;
+use support::{program, threads};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -38,14 +36,6 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn inmemory() -> Arc<Base> {
     factory::create("inmemory", &Context::none(), &Params::new()).unwrap()
-}
-
-/// How many threads of the library there are.
-fn threads() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("sd-")).count()
 }
 
 fn slow(
@@ -65,7 +55,7 @@ fn running_calls_are_waited_for() {
     }
     thread::scope(|scope| {
         let blocking = scope.spawn(|| Driver::list(&*driver, &none, "/"));
-        control.wait_for(101);
+        control.wait_for_begun(101);
         runtime::shutdown(LONG).unwrap();
         assert_eq!(queue.in_flight(), 0);
         blocking.join().unwrap().unwrap();
@@ -74,7 +64,7 @@ fn running_calls_are_waited_for() {
         assert!(queue.next(Some(LONG)).unwrap().unwrap().outcome.is_ok());
     }
     assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
-    assert_eq!(threads(), 0);
+    assert!(threads::none_left());
 }
 
 #[test]
@@ -92,14 +82,14 @@ fn what_waits_for_a_slot_is_refused() {
     assert!(began.elapsed() < Duration::from_secs(20));
     let codes = (0..500).map(|_| queue.next(Some(LONG)).unwrap().unwrap().outcome);
     let (good, bad): (Vec<_>, Vec<_>) = codes.partition(Result::is_ok);
-    assert!((1..=3).contains(&good.len()), "{}", good.len());
+    assert!((1..100).contains(&good.len()), "{}", good.len());
     assert!(bad.into_iter().all(|outcome| outcome.err().unwrap().code() == Code::Shutdown));
 }
 
 #[test]
 fn a_thread_that_waits_for_a_slot_is_refused() {
     let _alone = alone();
-    let (driver, control) = slow(Duration::from_millis(300), Some(1));
+    let (driver, control) = slow(Duration::from_secs(2), Some(1));
     thread::scope(|scope| {
         let list = || Driver::list(&*driver, &Context::none(), "/");
         let first = scope.spawn(list);
@@ -127,7 +117,7 @@ fn what_has_not_begun_is_answered_with_its_handle_back() {
     let _alone = alone();
     runtime::configure(Config { worker_threads: 1, ..Config::default() }).unwrap();
     let (driver, _) = slow(Duration::ZERO, None);
-    let none = Context::none();
+    let (local, none) = (inmemory(), Context::none());
     Driver::put_content(&*driver, &none, "/a", b"a").unwrap();
     let reader = || Lease::new("reader", Driver::reader(&*driver, &none, "/a", 0).unwrap());
     // Before the thread is taken.
@@ -141,7 +131,9 @@ fn what_has_not_begun_is_answered_with_its_handle_back() {
     }
     thread::scope(|scope| {
         scope.spawn(|| runtime::shutdown(LONG).unwrap());
-        thread::sleep(Duration::from_millis(100));
+        while Driver::list(&*local, &none, "/").is_ok() {
+            thread::sleep(Duration::from_millis(1)); // it has not begun
+        }
         drop(release);
         for _ in 0..=readers.len() {
             let completion = queue.next(Some(LONG)).unwrap().unwrap();
@@ -188,7 +180,7 @@ fn a_shutdown_that_was_too_short_can_be_repeated() {
     let outcome = queue.next(Some(LONG)).unwrap().unwrap().outcome;
     assert_eq!(outcome.err().unwrap().code(), Code::Cancelled);
     runtime::shutdown(LONG).unwrap();
-    assert_eq!(threads(), 0);
+    assert!(threads::none_left());
 }
 
 #[test]
@@ -202,7 +194,7 @@ fn afterwards_the_old_is_refused_and_starts_nothing_and_the_new_works() {
     let walker = Driver::walker(&*driver, &none, "/", &WalkOptions::default()).unwrap().unwrap();
     let walker = Lease::new("walker", walker);
     let queue = Queue::new().unwrap();
-    assert!(threads() > 0);
+    assert!(threads::count() > 0);
 
     runtime::shutdown(LONG).unwrap();
 
@@ -217,7 +209,8 @@ fn afterwards_the_old_is_refused_and_starts_nothing_and_the_new_works() {
     ] {
         assert_eq!(refused.unwrap_err().code(), Code::Shutdown);
     }
-    assert_eq!((queue.in_flight(), threads()), (0, 0));
+    assert_eq!(queue.in_flight(), 0);
+    assert!(threads::none_left());
     assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
 
     let fresh = Queue::new().unwrap();
@@ -230,7 +223,7 @@ fn afterwards_the_old_is_refused_and_starts_nothing_and_the_new_works() {
         let outcome = fresh.next(Some(LONG)).unwrap().unwrap().outcome;
         assert!(matches!(outcome, Ok(Outcome::Names(_))));
     }
-    assert!(threads() > 0);
+    assert!(threads::count() > 0);
 }
 
 #[test]
@@ -259,7 +252,8 @@ fn submissions_that_race_with_a_shutdown_each_have_an_answer() {
             }
         }
         assert!(queue.next(Some(Duration::ZERO)).unwrap().is_none());
-        assert_eq!((queue.in_flight(), threads()), (0, 0));
+        assert_eq!(queue.in_flight(), 0);
+        assert!(threads::none_left());
     }
 }
 
@@ -305,7 +299,7 @@ fn what_is_made_during_a_shutdown_is_refused_or_works() {
         });
     });
     runtime::shutdown(LONG).unwrap();
-    assert_eq!(threads(), 0);
+    assert!(threads::none_left());
 }
 
 #[test]
@@ -322,8 +316,7 @@ fn a_program_in_the_middle_of_a_stream_is_not_killed() {
          os.execv('{0}', ['{0}'])\n",
         programs.path().join("registry-storage-inmemory").display()
     );
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&script, &text);
     let driver = ChildDriver::create("inmemory", &script, &none, &Params::new()).unwrap();
     driver.put_content(&none, "/a", &vec![1; 8 << 20]).unwrap();
     let mut reader = driver.reader(&none, "/a", 0).unwrap();
@@ -348,8 +341,8 @@ fn a_host_on_a_runtime_of_its_own_can_shut_the_library_down() {
         let (driver, _) = slow(Duration::ZERO, None);
         Driver::list(&*driver, &Context::none(), "/").unwrap();
         runtime::shutdown(LONG).unwrap();
-        threads()
+        threads::none_left()
     };
-    assert_eq!(host.block_on(async { work() }), 0);
-    assert_eq!(host.block_on(async { host.spawn(async move { work() }).await }).unwrap(), 0);
+    assert!(host.block_on(async { work() }));
+    assert!(host.block_on(async { host.spawn(async move { work() }).await }).unwrap());
 }

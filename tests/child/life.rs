@@ -2,7 +2,6 @@
 //! what callers hear of that.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,8 +29,7 @@ fn start(params: &str) -> (ChildDriver, TempDir) {
 
 fn shell_program(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("registry-storage-script");
-    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&path, &format!("#!/bin/sh\n{text}\n"));
     path
 }
 
@@ -80,13 +78,13 @@ fn is_gone(pid: i32) -> bool {
 
 type Operation = Box<dyn FnOnce(&Context) -> Result<()> + Send>;
 
-/// Every operation on a store that has `/d/a`, the open ones in the middle of their work.
-fn operations(driver: &Arc<ChildDriver>) -> Vec<(&'static str, Operation)> {
+/// Every operation on a store that has `/d/a`, the open ones in the middle of their work;
+/// what was open before obeys the context that comes with them.
+fn operations(driver: &Arc<ChildDriver>) -> (Context, Vec<(&'static str, Operation)>) {
     let none = Context::none();
     let big = vec![1; 4 << 20];
     driver.put_content(&none, "/d/a", &big).unwrap();
-    // Their own calls obey the context they were opened with.
-    let opened = timeout(2000);
+    let opened = timeout(60_000);
     let mut reader = driver.reader(&opened, "/d/a", 0).unwrap();
     let mut writer = driver.writer(&opened, "/d/w", false).unwrap();
     let open_writer = |path: &str| {
@@ -138,19 +136,19 @@ fn operations(driver: &Arc<ChildDriver>) -> Vec<(&'static str, Operation)> {
         Ok(())
     });
     add!("ping", |d, ctx| d.ping(ctx));
-    all
+    (opened, all)
 }
 
 #[test]
 fn a_process_that_is_killed_fails_every_call_that_runs_and_every_later_one() {
     let count = {
         let (driver, _folder) = start("{}");
-        operations(&Arc::new(driver)).len()
+        operations(&Arc::new(driver)).1.len()
     };
     for index in 0..count {
         let (driver, _folder) = start("{}");
         let driver = Arc::new(driver);
-        let (name, operation) = operations(&driver).swap_remove(index);
+        let (name, operation) = operations(&driver).1.swap_remove(index);
         // Stopped, it is in the middle of the call when it dies.
         stop(&driver);
         let running = std::thread::spawn(move || operation(&timeout(20_000)));
@@ -168,13 +166,15 @@ fn a_process_that_is_killed_fails_every_call_that_runs_and_every_later_one() {
 fn a_process_that_is_stopped_holds_nobody_longer_than_his_deadline() {
     let (driver, _folder) = start("{}");
     let driver = Arc::new(driver);
-    let operations = operations(&driver);
+    let (opened, operations) = operations(&driver);
     stop(&driver);
     for (name, operation) in operations {
         let started = Instant::now();
         let error = match name {
-            // Under a context of their own, of two seconds.
-            "read" | "write" | "next" => operation(&Context::none()),
+            "read" | "write" | "next" => {
+                opened.set_timeout(Duration::from_millis(100));
+                operation(&Context::none())
+            }
             _ => operation(&timeout(50)),
         };
         let error = error.expect_err(name);
@@ -326,7 +326,7 @@ fn a_process_that_does_not_want_to_end_is_killed() {
     stop(&driver);
     let started = Instant::now();
     drop(driver);
-    assert!(started.elapsed() < Duration::from_secs(2), "to free a driver took a wait");
+    assert!(started.elapsed() < Duration::from_secs(4), "to free a driver took a wait");
     wait_for("the end of the process", || is_gone(pid));
 }
 
@@ -362,17 +362,22 @@ fn a_process_is_started_again_for_the_next_call_where_that_is_wanted() {
     assert_eq!(driver.get_content(&none, "/a").unwrap(), b"new");
     // An open upload does not go on.
     assert_eq!(writer.commit(&none).unwrap_err().code(), Code::DriverDied);
-    // At once again: not before a pause is over.
-    signal(&driver, Signal::KILL);
+    // At once again: not before a pause is over, which is the longer the more often.
     let mut refused = None;
-    wait_for("a third process", || match driver.list(&none, "/") {
-        Ok(_) => true,
-        Err(error) => {
-            refused = error.retry_after().or(refused);
-            false
+    for _ in 0..8 {
+        signal(&driver, Signal::KILL);
+        wait_for("another process", || match driver.list(&none, "/") {
+            Ok(_) => true,
+            Err(error) => {
+                refused = error.retry_after().or(refused);
+                false
+            }
+        });
+        if refused.is_some() {
+            break; // at the first time, but on a machine that has lost some of it
         }
-    });
-    assert!(refused.is_some_and(|pause| pause <= Duration::from_millis(100)), "{refused:?}");
+    }
+    assert!(refused.is_some_and(|pause| pause <= Duration::from_secs(30)), "{refused:?}");
 }
 
 /// A driver whose program has just been killed, and runs this in a shell when it is
@@ -395,7 +400,8 @@ fn killed_once(second: &str) -> (ChildDriver, [TempDir; 2]) {
 
 #[test]
 fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
-    let (driver, [folder, _programs]) = killed_once("touch begun; sleep 3; touch late");
+    let (driver, [folder, _programs]) =
+        killed_once("touch begun; while [ ! -e go ]; do sleep 0.05; done");
     let is_there = |name: &str| folder.path().join(name).exists();
     std::thread::scope(|scope| {
         let patient = || wait_for("an answer", || driver.list(&Context::none(), "/").is_ok());
@@ -405,8 +411,8 @@ fn who_waits_for_a_new_process_waits_no_longer_than_his_deadline() {
             let error = driver.list(&timeout(100), "/").unwrap_err();
             assert_eq!(error.code(), Code::Deadline, "{error}");
         }
-        assert!(!is_there("late"));
         scope.spawn(patient);
+        fs::write(folder.path().join("go"), "").unwrap();
     });
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::thread::JoinHandle;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 use storagedriver::child::ChildDriver;
 use storagedriver::child::frame::{Header, Kind};
@@ -44,6 +45,11 @@ impl Script {
 
     pub fn reply(&mut self, stream: u32, body: &str) {
         self.send(Kind::Reply, stream, true, body.as_bytes());
+    }
+
+    /// Until there is something to read.
+    pub fn wait_for_input(&self) {
+        poll(&mut [PollFd::new(&self.0.0, PollFlags::IN)], None).unwrap();
     }
 
     pub fn read_no_more(&self) {

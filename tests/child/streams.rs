@@ -1,6 +1,7 @@
 //! Many streams side by side, what they may hold in memory, and how failures travel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -87,7 +88,8 @@ fn a_slow_reader_does_not_stall_the_others() {
 
 #[test]
 fn an_idle_reader_holds_one_window_and_no_more() {
-    let (driver, thread) = script(|side| {
+    let (quiet, idle) = channel();
+    let (driver, thread) = script(move |side| {
         let (stream, _) = side.request();
         side.send(Kind::Reply, stream, false, b"{}");
         for _ in 0..WINDOW as usize / PIECE {
@@ -98,6 +100,7 @@ fn an_idle_reader_holds_one_window_and_no_more() {
         side.reply(other, r#"{"size":0,"mtime_ns":0,"dir":true}"#);
         side.set_timeout(Duration::from_millis(200));
         assert!(side.read().is_none(), "credit for what nobody has read");
+        quiet.send(()).unwrap();
         side.set_timeout(Duration::from_secs(20));
         side.send(Kind::Ping, 0, false, b"");
         let mut credit = 0;
@@ -114,7 +117,7 @@ fn an_idle_reader_holds_one_window_and_no_more() {
     let none = Context::none();
     let mut reader = driver.reader(&none, "/a", 0).unwrap();
     driver.stat(&none, "/").unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    idle.recv().unwrap();
     assert_eq!(read_all(&mut *reader, PIECE).len(), WINDOW as usize);
     thread.join().unwrap();
 }
@@ -164,7 +167,7 @@ fn a_writer_sends_no_more_than_it_was_allowed() {
 #[test]
 fn what_did_not_get_out_costs_no_credit() {
     const SIZE: usize = 250_000;
-    let (go, wait) = std::sync::mpsc::channel();
+    let (go, wait) = channel();
     let (driver, thread) = script(move |side| {
         let mut streams = Vec::new();
         for _ in 0..2 {
@@ -227,12 +230,13 @@ fn small_writes_are_sent_together() {
 
 #[test]
 fn a_deadline_in_the_middle_of_a_commit_leaves_its_answer_to_the_next_call() {
-    let (driver, thread) = script(|side| {
+    let (over, given_up) = channel();
+    let (driver, thread) = script(move |side| {
         let (stream, _) = side.request();
         side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
         let (_, request) = side.request();
         assert!(request["timeout_ms"].as_u64().is_some_and(|time| time <= 50));
-        std::thread::sleep(Duration::from_millis(150));
+        given_up.recv().unwrap();
         side.send(Kind::Reply, stream, true, br#"{"size":3}"#);
     });
     let none = Context::none();
@@ -241,6 +245,7 @@ fn a_deadline_in_the_middle_of_a_commit_leaves_its_answer_to_the_next_call() {
     let brief = Context::new(&none);
     brief.set_timeout(Duration::from_millis(50));
     assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    over.send(()).unwrap();
     writer.commit(&none).unwrap();
     assert_eq!(writer.cancel(&none).unwrap_err().code(), Code::InvalidState);
     thread.join().unwrap();
@@ -254,12 +259,13 @@ fn given_up(
     answer: &'static str,
     then: impl FnOnce(&mut Script, u32) + Send + 'static,
 ) -> (Box<dyn Writer>, JoinHandle<()>) {
+    let (over, given_up) = channel();
     let (driver, thread) = script(move |side| {
         let (stream, _) = side.request();
         side.send(Kind::Reply, stream, false, br#"{"size":0}"#);
         let (_, request) = side.request();
         assert_eq!(request["size"].as_u64(), Some(3));
-        std::thread::sleep(Duration::from_millis(150));
+        given_up.recv().unwrap();
         side.send(kind, stream, end, answer.as_bytes());
         then(side, stream);
         side.drain();
@@ -271,6 +277,7 @@ fn given_up(
     let brief = Context::new(&ctx);
     brief.set_timeout(Duration::from_millis(50));
     assert_eq!(writer.commit(&brief).unwrap_err().code(), Code::Deadline);
+    over.send(()).unwrap();
     (writer, thread)
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[path = "flat.rs"]
 mod flat;
@@ -65,7 +65,8 @@ pub struct Control {
     delay_us: AtomicU64,
     /// What each call does first, on whatever thread it runs.
     on_call: Mutex<Option<Box<dyn Fn() + Send>>>,
-    /// Calls that wait for their answer now, if it takes time, and the most there were.
+    /// Calls that ever waited for their answer, that do so now, and the most there were.
+    begun: AtomicUsize,
     pub waiting: AtomicUsize,
     pub most_waiting: AtomicUsize,
 }
@@ -81,7 +82,18 @@ impl Control {
 
     /// Until so many calls wait for their answer.
     pub fn wait_for(&self, calls: usize) {
-        while self.waiting.load(Ordering::SeqCst) < calls {
+        Control::reaches(&self.waiting, calls);
+    }
+
+    /// Until so many did, be they answered by now or not.
+    pub fn wait_for_begun(&self, calls: usize) {
+        Control::reaches(&self.begun, calls);
+    }
+
+    fn reaches(counter: &AtomicUsize, calls: usize) {
+        let end = Instant::now() + Duration::from_secs(120);
+        while counter.load(Ordering::SeqCst) < calls {
+            assert!(Instant::now() < end, "there are no {calls} calls");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -101,6 +113,7 @@ impl Control {
         if delay == 0 {
             return tokio::task::yield_now().await;
         }
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let now = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_waiting.fetch_max(now, Ordering::SeqCst);
         let _waits = Waits(self);

@@ -15,8 +15,10 @@ pub fn run(wrapper: &[&str], job: &str, root: &Path) {
 pub fn run_as_nobody(job: &str, root: &Path) {
     let place = open_directory();
     let program = place.path().join("helper");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    // By another process: what is open for writing in this one may be refused to start.
+    let copied =
+        Command::new("install").arg(std::env::current_exe().unwrap()).arg(&program).status();
+    assert!(copied.unwrap().success());
     let wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     run_program(&program, &wrapper, job, root);
 }

@@ -3,6 +3,7 @@
 
 pub mod header;
 pub mod program;
+pub mod threads;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -50,6 +50,13 @@ fn library() -> PathBuf {
     library
 }
 
+/// Writes a program as text. Another process does it: a file that is open for writing
+/// here while a test beside this one starts something cannot be run until that ends.
+pub fn script(path: &Path, text: &str) {
+    let write = "printf %s \"$1\" >\"$0\"; chmod +x \"$0\"";
+    super::run(Command::new("sh").args(["-ec", write]).arg(path).arg(text));
+}
+
 /// A folder with programs registry-storage-NAME for the library's own drivers.
 pub fn driver_programs(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::TempDir::new().unwrap();

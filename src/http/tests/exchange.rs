@@ -1,7 +1,7 @@
 //! Requests and answers as they should be, and the connections they leave.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -164,12 +164,14 @@ fn a_connection_that_dies_under_a_request_is_no_reason_to_wait() {
 fn after_a_dead_connection_the_others_of_its_age_are_not_tried() {
     // Eight connections are kept; then the server is gone for all of them.
     let gone = Arc::new(AtomicUsize::new(0));
-    let seen = gone.clone();
+    let (seen, all_are_there) = (gone.clone(), Barrier::new(8));
     let server = Server::start(move |asked, wire| {
         if asked.connection < seen.load(Ordering::SeqCst) {
             return Then::Close;
         }
-        thread::sleep(Duration::from_millis(50));
+        if asked.number < 8 {
+            all_are_there.wait();
+        }
         wire.write_all(&answer("200 OK", &[], b"x")).unwrap();
         Then::Keep
     });
@@ -181,9 +183,8 @@ fn after_a_dead_connection_the_others_of_its_age_are_not_tried() {
         })
         .collect();
     all.into_iter().for_each(|one| drop(one.join().unwrap()));
-    let kept = server.connections();
-    assert!(kept > 5, "{kept}");
-    gone.store(kept, Ordering::SeqCst);
+    assert_eq!(server.connections(), 8);
+    gone.store(8, Ordering::SeqCst);
     persist(&engine, &server.url("/")).unwrap();
     assert_eq!(server.asked().len(), 8 + 2);
 }

@@ -118,15 +118,18 @@ fn a_peer_that_stops_reading_has_stalled() {
 #[test]
 fn a_slow_peer_that_moves_has_not_stalled() {
     // Each pause is shorter than the limit, all of them together are not.
+    let text = b"slow but steady";
     let server = Server::start(|_, wire| {
-        for byte in answer("200 OK", &[], b"slow but steady").chunks(8) {
+        let whole = answer("200 OK", &[], text);
+        let (head, body) = whole.split_at(whole.len() - text.len());
+        wire.write_all(head).unwrap();
+        for byte in body.chunks(1) {
+            thread::sleep(SOON);
             wire.write_all(byte).unwrap();
-            thread::sleep(SOON / 3);
         }
         Then::Keep
     });
-    // The head alone takes five of them.
-    let engine = engine_with(Options { stall_timeout: 3 * SOON, ..Options::default() });
+    let engine = engine_with(Options { stall_timeout: 10 * SOON, ..Options::default() });
     assert_eq!(exchange(&engine, get(&server.url("/"))).unwrap().1, "slow but steady");
 }
 
@@ -142,12 +145,12 @@ fn a_slow_reader_of_a_large_upload_has_not_stalled() {
         while seen < LEN {
             let len = stream.read(&mut piece).unwrap();
             seen += len;
-            thread::sleep(Duration::from_millis((20 * len as u64) >> 20));
+            thread::sleep(Duration::from_millis((60 * len as u64) >> 20));
         }
         stream.write_all(&answer("200 OK", &[], b"")).unwrap();
     });
     let request = Request::put(url).body(Body::from(vec![0; LEN])).unwrap();
-    let engine = engine_with(Options { stall_timeout: 2 * SOON, ..Options::default() });
+    let engine = engine_with(Options { stall_timeout: 8 * SOON, ..Options::default() });
     send(&engine, request).unwrap();
 }
 
@@ -155,12 +158,13 @@ fn a_slow_reader_of_a_large_upload_has_not_stalled() {
 fn a_caller_that_pauses_is_not_a_peer_that_stalled() {
     let sent = content(8 << 20);
     let server = Server::saying(answer("200 OK", &[], &sent));
-    let mut body = send(&impatient(), get(&server.url("/"))).unwrap().into_body();
+    let engine = engine_with(Options { stall_timeout: 5 * SOON, ..Options::default() });
+    let mut body = send(&engine, get(&server.url("/"))).unwrap().into_body();
     let mut all = Vec::new();
     run(async move {
         while let Some(chunk) = body.chunk().await.unwrap() {
             if all.len() / (4 << 20) != (all.len() + chunk.len()) / (4 << 20) {
-                tokio::time::sleep(2 * SOON).await;
+                tokio::time::sleep(8 * SOON).await;
             }
             all.extend_from_slice(&chunk);
         }
