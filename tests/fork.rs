@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use storagedriver::base::Base;
+use storagedriver::child::ChildDriver;
 use storagedriver::context::Context;
 use storagedriver::driver::{Capabilities, Driver, FileInfo, Reader, Writer};
 use storagedriver::error::{Code, Error, Result};
@@ -323,12 +324,9 @@ fn a_driver_in_a_process_of_its_own_does_not_outlive_a_fork_and_a_new_one_works(
     let folder = support::program::driver_programs(&["inmemory"]);
     let program = folder.path().join("registry-storage-inmemory");
     let ctx = Context::none();
-    let start = || {
-        let child =
-            storagedriver::child::ChildDriver::create("inmemory", &program, &ctx, &Params::new());
-        child.map(|child| Base::new(Arc::new(child)))
-    };
-    let driver = start().unwrap();
+    let start = || ChildDriver::create("inmemory", &program, &ctx, &Params::new()).map(Arc::new);
+    let apart = start().unwrap();
+    let driver = Base::new(apart.clone());
     driver.put_content(&ctx, "/a", b"abc").unwrap();
     let mut reader = driver.reader(&ctx, "/a", 0).unwrap();
     let mut writer = driver.writer(&ctx, "/b", false).unwrap();
@@ -340,18 +338,22 @@ fn a_driver_in_a_process_of_its_own_does_not_outlive_a_fork_and_a_new_one_works(
     in_child(|| {
         let (mut reader, mut writer, mut walker) = copies.borrow_mut().take().ok_or("none")?;
         expect(driver.stat(&ctx, "/a"), Code::Forked)?;
+        if apart.process_id().is_some() {
+            return Err("the process is not this one's to name".to_string());
+        }
         expect(driver.writer(&ctx, "/b", true).map(drop), Code::Forked)?;
         expect(reader.read(&mut [0; 8]), Code::Forked)?;
         expect(writer.write(b"x"), Code::Forked)?;
         expect(writer.close(&ctx), Code::Forked)?;
         expect(walker.next(), Code::Forked)?;
         drop((reader, writer, walker));
-        let own = start().map_err(|e| e.to_string())?;
+        let own = Base::new(start().map_err(|e| e.to_string())?);
         own.put_content(&ctx, "/a", b"new").map_err(|e| e.to_string())?;
         drop(own);
         storagedriver::runtime::shutdown(Duration::from_secs(60)).map_err(|e| e.to_string())
     });
     (reader, writer, walker) = copies.borrow_mut().take().unwrap();
+    assert!(apart.process_id().is_some());
     assert_eq!(reader.read(&mut [0; 8]).unwrap(), 3);
     writer.commit(&ctx).unwrap();
     assert!(walker.next().unwrap().is_some());

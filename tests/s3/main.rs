@@ -21,6 +21,7 @@ mod conformance;
 mod content;
 mod interchange;
 mod kills;
+mod large;
 mod memory;
 mod missing;
 mod operations;
