@@ -1,7 +1,8 @@
 //! What shows only above 1,000 parts and 5 GiB. It takes 12 GiB of the server's disk and
-//! some minutes, so it runs when it is asked for:
+//! two minutes, so it runs when it is asked for:
 //!
-//!     cargo test --test s3 -- --ignored large
+//!     STORE=bluestore tests/services/radosgw.sh DIR
+//!     STORAGEDRIVER_S3_RADOSGW=http://127.0.0.1:PORT cargo test --test s3 -- --ignored large
 
 use std::time::Instant;
 
