@@ -8,6 +8,7 @@ mod queue_driver;
 mod remote_driver;
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, thread};
@@ -210,7 +211,7 @@ fn waiting_for_a_slot_ends_with_the_context_within_50_ms() {
                 ctx.cancel();
                 let (code, ended) = waits.join().unwrap();
                 assert_eq!(code, Code::Cancelled);
-                assert_eq!(control.most_waiting.load(std::sync::atomic::Ordering::SeqCst), 1);
+                assert_eq!(control.most_waiting.load(Ordering::SeqCst), 1);
                 // The one in front is not disturbed, and makes room when it goes.
                 first.cancel();
                 inside.join().unwrap();
@@ -311,6 +312,35 @@ fn a_commit_cancel_or_close_that_was_cut_off_can_be_repeated() {
                 _ => assert_eq!(driver.writer(&none, "/w", true).unwrap().size(), 13),
             }
             let _ = driver.delete(&none, "/w");
+        }
+    }
+}
+
+/// Whoever looks at the context first, the writer learns of it.
+#[test]
+fn a_commit_that_was_cut_off_in_any_instant_can_be_repeated() {
+    let (driver, control) = delayed(Settings { delay: Duration::from_micros(50), ..SETTINGS });
+    let none = Context::none();
+    for driver in both(driver) {
+        for instant in 0..400 {
+            let mut writer = driver.writer(&none, "/w", false).unwrap();
+            writer.write(b"abc").unwrap();
+            let (ctx, begun) = (Context::new(&none), Arc::new(AtomicBool::new(false)));
+            let begins = begun.clone();
+            control.on_call(move || begins.store(true, Ordering::Release));
+            let outcome = thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !begun.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                    (0..instant).for_each(|_| std::hint::spin_loop());
+                    ctx.cancel();
+                });
+                writer.commit(&ctx)
+            });
+            let Err(error) = outcome else { continue };
+            assert_eq!((error.code(), error.driver()), (Code::Cancelled, "delayed"), "{instant}");
+            writer.commit(&none).unwrap();
         }
     }
 }

@@ -48,10 +48,14 @@ macro_rules! verb {
 }
 
 /// Submits one call on an open handle, which it has to itself until the completion.
+///
+/// `$async` must end with its context, which ends with the queue. A call that takes one
+/// obeys it by itself; cut off from out here it could not say where it stands. The others
+/// obey the one their handle was opened with, so they race with the queue's.
 macro_rules! on_handle {
     (
         $queue:ident, $tag:ident, $handle:ident, $ctx:expr, $finish:ident,
-        |$object:ident, $c:ident| $blocking:expr, |$remote:ident| $async:expr
+        |$object:ident, $c:ident| $blocking:expr, |$remote:ident, $rc:ident| $async:expr
     ) => {{
         let mut taken = $handle.take()?;
         // Nothing can fail once it is accepted: a completion will come.
@@ -59,13 +63,11 @@ macro_rules! on_handle {
             let accepted = $queue.accept($tag, $ctx, executor::current)?;
             let context = accepted.ctx.clone();
             accepted.spawn(async move {
-                let $c = &context;
-                let work = async {
-                    let $remote = remote_side(taken.object(), |object| object.remote())?;
-                    Ok($async)
+                let $rc = &context;
+                let answer = match remote_side(taken.object(), |object| object.remote()) {
+                    Ok($remote) => $async,
+                    Err(error) => (0, Err(error)),
                 };
-                // Its own context ends it too, but that knows nothing of the queue.
-                let answer = race($c, work).await.unwrap_or_else(|error| (0, Err(error)));
                 $finish(taken, answer)
             });
         } else {
@@ -283,7 +285,7 @@ impl Queue {
             &Context::none(),
             finish,
             |reader, _c| counted(reader.read(room.as_mut())),
-            |reader| counted(reader.read(room.as_mut()).await)
+            |reader, c| counted(race(c, reader.read(room.as_mut())).await)
         )
     }
 
@@ -297,7 +299,7 @@ impl Queue {
             &Context::none(),
             finish_writer,
             |writer, _c| counted(writer.write(load.as_ref()).map(|()| len)),
-            |writer| counted(writer.write(load.as_ref()).await.map(|()| len))
+            |writer, c| counted(race(c, writer.write(load.as_ref())).await.map(|()| len))
         )
     }
 
@@ -309,7 +311,7 @@ impl Queue {
             ctx,
             finish_writer,
             |writer, c| answer(writer.commit(c), |()| Outcome::Done),
-            |writer| answer(writer.commit(c).await, |()| Outcome::Done)
+            |writer, c| answer(writer.commit(c).await, |()| Outcome::Done)
         )
     }
 
@@ -321,7 +323,7 @@ impl Queue {
             ctx,
             finish_writer,
             |writer, c| answer(writer.cancel(c), |()| Outcome::Done),
-            |writer| answer(writer.cancel(c).await, |()| Outcome::Done)
+            |writer, c| answer(writer.cancel(c).await, |()| Outcome::Done)
         )
     }
 
@@ -333,7 +335,7 @@ impl Queue {
             ctx,
             finish_writer,
             |writer, c| answer(writer.close(c), |()| Outcome::Done),
-            |writer| answer(writer.close(c).await, |()| Outcome::Done)
+            |writer, c| answer(writer.close(c).await, |()| Outcome::Done)
         )
     }
 
@@ -345,7 +347,7 @@ impl Queue {
             &Context::none(),
             finish,
             |walker, _c| answer(walker.next(), Outcome::Entry),
-            |walker| answer(walker.next().await, Outcome::Entry)
+            |walker, c| answer(race(c, walker.next()).await, Outcome::Entry)
         )
     }
 }
