@@ -45,7 +45,7 @@ need_packages() {
 # need_venv DIRECTORY REQUIREMENTS: a Python environment that has these packages of PyPI.
 need_venv() {
     ! cmp -s "$2" "$1/requirements.txt" || return 0
-    step "installing from PyPI: $(grep '^[a-z]' "$2" | tr '\n' ' ')"
+    step "installing from PyPI what $2 names"
     python3 -m venv "$1" || die "no Python environment in $1"
     "$1/bin/pip" install --quiet --disable-pip-version-check --retries 10 -r "$2" \
         || die "pip install failed"

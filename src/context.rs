@@ -319,7 +319,7 @@ mod tests {
                 woken.saturating_duration_since(canceller.join().unwrap())
             })
         };
-        // One of some: the machine may have something else to do.
+        // The best of some: the machine may have something else to do.
         let best = (0..10).map(|_| took()).min().unwrap();
         assert!(best < Duration::from_millis(50), "{best:?}");
     }

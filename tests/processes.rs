@@ -187,12 +187,7 @@ fn queued_calls_have_no_more_threads_than_there_are_calls_in_flight() {
         queue.next(None).unwrap().unwrap().outcome.map(drop).unwrap();
         queue.stat(tag, &driver, &none, "/").unwrap();
     }
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let ours = tasks.filter(|task| {
-        let name = task.as_ref().unwrap().path().join("comm");
-        std::fs::read_to_string(name).is_ok_and(|name| name.starts_with("sd-"))
-    });
-    let ours = ours.count() as u64;
+    let ours = support::threads::count() as u64;
     assert!((1..=IN_FLIGHT).contains(&ours), "{ours} threads");
 }
 

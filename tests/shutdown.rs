@@ -76,13 +76,14 @@ fn what_waits_for_a_slot_is_refused() {
         queue.list(tag, &driver, &none, "/").unwrap();
     }
     control.wait_for(1);
-    let began = Instant::now();
+    let (begun, began) = (control.begun(), Instant::now());
     runtime::shutdown(LONG).unwrap();
     // All of them after each other would take more than a minute.
     assert!(began.elapsed() < Duration::from_secs(20));
     let codes = (0..500).map(|_| queue.next(Some(LONG)).unwrap().unwrap().outcome);
     let (good, bad): (Vec<_>, Vec<_>) = codes.partition(Result::is_ok);
-    assert!((1..100).contains(&good.len()), "{}", good.len());
+    // Those that had a slot by then, and one that took it just before.
+    assert!((1..=begun + 1).contains(&good.len()), "{} of {begun}", good.len());
     assert!(bad.into_iter().all(|outcome| outcome.err().unwrap().code() == Code::Shutdown));
 }
 

@@ -158,26 +158,33 @@ fn an_answer_that_comes_too_late_is_dropped() {
 
 #[test]
 fn a_cancelled_call_returns_at_once_and_the_driver_is_told() {
+    const ATTEMPTS: usize = 10;
     let (driver, thread) = script(|side| {
-        let (stream, request) = side.request();
-        assert!(request["timeout_ms"].is_null());
-        let (cancel, _) = side.read().unwrap();
-        assert_eq!((cancel.kind, cancel.stream), (Kind::Cancel, stream));
+        for _ in 0..ATTEMPTS {
+            let (stream, request) = side.request();
+            assert!(request["timeout_ms"].is_null());
+            let (cancel, _) = side.read().unwrap();
+            assert_eq!((cancel.kind, cancel.stream), (Kind::Cancel, stream));
+            side.reply(stream, "{}"); // the next call waits for that
+        }
     });
-    let ctx = Context::new(&Context::none());
-    let cancelled = std::thread::scope(|scope| {
-        let canceller = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(60));
-            let at = Instant::now();
-            ctx.cancel();
-            at
-        });
-        assert_eq!(driver.delete(&ctx, "/a").unwrap_err().code(), Code::Cancelled);
-        let returned = Instant::now();
-        returned.saturating_duration_since(canceller.join().unwrap())
-    });
-    // 50 ms on a machine that has nothing else to do.
-    assert!(cancelled < Duration::from_secs(10), "{cancelled:?}");
+    let took = || {
+        let ctx = Context::new(&Context::none());
+        std::thread::scope(|scope| {
+            let canceller = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(60));
+                let at = Instant::now();
+                ctx.cancel();
+                at
+            });
+            assert_eq!(driver.delete(&ctx, "/a").unwrap_err().code(), Code::Cancelled);
+            let returned = Instant::now();
+            returned.saturating_duration_since(canceller.join().unwrap())
+        })
+    };
+    // The best of some: the machine may have something else to do.
+    let best = (0..ATTEMPTS).map(|_| took()).min().unwrap();
+    assert!(best < Duration::from_millis(50), "{best:?}");
     thread.join().unwrap();
 }
 

@@ -326,7 +326,7 @@ fn a_process_that_does_not_want_to_end_is_killed() {
     stop(&driver);
     let started = Instant::now();
     drop(driver);
-    assert!(started.elapsed() < Duration::from_secs(4), "to free a driver took a wait");
+    assert!(started.elapsed() < Duration::from_secs(2), "to free a driver took a wait");
     wait_for("the end of the process", || is_gone(pid));
 }
 
@@ -362,9 +362,11 @@ fn a_process_is_started_again_for_the_next_call_where_that_is_wanted() {
     assert_eq!(driver.get_content(&none, "/a").unwrap(), b"new");
     // An open upload does not go on.
     assert_eq!(writer.commit(&none).unwrap_err().code(), Code::DriverDied);
-    // At once again: not before a pause is over, which is the longer the more often.
-    let mut refused = None;
-    for _ in 0..8 {
+    // At once again: not before a pause is over. One that a slow machine has slept
+    // through is followed by one of twice the length.
+    let (mut refused, mut longest) = (None, Duration::from_millis(50));
+    while refused.is_none() && longest < Duration::from_secs(10) {
+        longest *= 2;
         signal(&driver, Signal::KILL);
         wait_for("another process", || match driver.list(&none, "/") {
             Ok(_) => true,
@@ -373,11 +375,8 @@ fn a_process_is_started_again_for_the_next_call_where_that_is_wanted() {
                 false
             }
         });
-        if refused.is_some() {
-            break; // at the first time, but on a machine that has lost some of it
-        }
     }
-    assert!(refused.is_some_and(|pause| pause <= Duration::from_secs(30)), "{refused:?}");
+    assert!(refused.is_some_and(|pause| pause <= longest), "{refused:?} of {longest:?}");
 }
 
 /// A driver whose program has just been killed, and runs this in a shell when it is

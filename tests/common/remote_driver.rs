@@ -90,6 +90,10 @@ impl Control {
         Control::reaches(&self.begun, calls);
     }
 
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
     fn reaches(counter: &AtomicUsize, calls: usize) {
         let end = Instant::now() + Duration::from_secs(120);
         while counter.load(Ordering::SeqCst) < calls {

@@ -65,15 +65,15 @@ port() { # NAME [WANTED]: the same one each time
             echo "$1=$found" >>"$work/run/ports"
         fi
         echo "$found"
-    ) 9>"$work/../ports.lock"
+    ) 9<"$work/.."
 }
 
 # Below the range that the kernel gives to clients, and not within 16 of a port that was
 # given already: an OSD takes eight in a row.
 free_port() {
     python3 -c '
-import glob, random, re, socket, sys
-taken = [int(port) for file in glob.glob(sys.argv[1])
+import glob, os, random, re, socket, sys
+taken = [int(port) for file in glob.glob(sys.argv[1]) if os.access(file, os.R_OK)
          for port in re.findall(r"=(\d+)", open(file).read())]
 while True:
     port = random.randrange(12000, 32000)

@@ -13,8 +13,11 @@ pub fn count() -> usize {
 /// Whether none is left. The kernel may show one for a moment after it was joined.
 pub fn none_left() -> bool {
     let end = Instant::now() + Duration::from_secs(20);
-    while count() > 0 && Instant::now() < end {
+    while count() > 0 {
+        if Instant::now() > end {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
-    count() == 0
+    true
 }
